@@ -1,0 +1,190 @@
+// clip_by_global_norm_ and clip_by_global_norm.
+#include <cmath>
+
+#include "bindings/arguments.hpp"
+#include "bindings/functions.hpp"
+#include "bindings/gil.hpp"
+#include "bindings/leaves.hpp"
+#include "bindings/options.hpp"
+#include "core/passes.hpp"
+
+namespace py = pybind11;
+
+namespace gradclip {
+namespace {
+
+// The arguments of both forms, checked in the order in which they are written.
+struct ClipCall {
+  explicit ClipCall(const Signature<6>::Bound& bound)
+      : grads(bound[0]),
+        max_norm(bound[1]),
+        clip((check_order(bound[2]), to_clip(bound[3], bound[4]))),
+        nonfinite(to_nonfinite(bound[5])) {}
+
+  PyObject* grads;
+  Threshold max_norm;
+  Clip clip;
+  NonFinite nonfinite;
+};
+
+Signature<6> clip_signature(const char* function) {
+  return {function, {"grads", "max_norm", "ord", "eps", "inv_scale", "nonfinite"}, 2, 2};
+}
+
+[[noreturn]] void raise_nonfinite(double norm, const Norms& norms, const Leaves& leaves) {
+  const std::size_t bad = norms.first_nonfinite();
+  if (bad == leaves.spans().size()) {
+    raise_nonfinite_norm(
+        "every gradient is finite, but their norm is too large for float64, so they cannot be "
+        "clipped and were not changed: scale them down first, or choose another nonfinite=",
+        norm, "");
+  }
+  const std::string path = leaves.path(bad);
+  raise_nonfinite_norm("the norm of the gradients is " +
+                           std::string(std::isnan(norm) ? "nan" : "inf") + ": " + path +
+                           " holds an inf or NaN. Nothing was changed; nonfinite='skip' or 'zero' "
+                           "go on without an error",
+                       norm, path);
+}
+
+// The norm pass, the threshold and the scale pass. Returns the norm.
+double clip_leaves(const ClipCall& call, const Leaves& leaves) {
+  leaves.check_representable(call.clip.inv_scale, "inv_scale");
+  const Work work(leaves.spans());
+  Norms norms(work);
+  without_gil(work.bytes(), [&] { norms.measure(); });
+  const double norm = norms.norm(call.clip.inv_scale);
+  if (std::isfinite(norm)) {
+    const double max_norm = call.max_norm.at(norm);
+    without_gil(2 * work.bytes(), [&] { write_clipped(work, norm, max_norm, call.clip); });
+  } else {
+    if (call.nonfinite == NonFinite::kRaise) raise_nonfinite(norm, norms, leaves);
+    without_gil(2 * work.bytes(), [&] { write_nonfinite(work, norm, call.nonfinite); });
+  }
+  return norm;
+}
+
+constexpr const char* kInPlaceDoc =
+    R"(clip_by_global_norm_($module, grads, max_norm, *, ord=2.0, eps=0.0, inv_scale=1.0, nonfinite='raise')
+--
+
+Scale arrays in place so that their global norm is at most max_norm.
+
+Every array becomes min(1, max_norm / (norm + eps)) · array, where norm is `global_norm` of them
+all. If norm ≤ max_norm, no byte is written. If not, the exact norm of what is written is never
+above max_norm, and with eps = 0 below it by 4 machine epsilons of the coarsest dtype at most.
+
+Parameters
+----------
+grads : array or nesting of list, tuple and dict of arrays
+    Writeable float32 or float64 NumPy arrays of any shape and layout that share no memory. None
+    is skipped.
+max_norm : float or callable
+    The threshold, at least 0; inf only measures. A callable is given the norm, if that is finite,
+    and returns the threshold. It is called once, before anything is written.
+ord : float, default 2.0
+    The order of the norm; only 2.0 is supported.
+eps : float, default 0.0
+    Added to the norm in the factor, as other libraries do (PyTorch: 1e-6).
+inv_scale : float, default 1.0
+    Multiplies the arrays first, in the same pass: 1 / loss_scale undoes loss scaling. The norm,
+    the threshold and the result refer to inv_scale · grads, which is written even if unclipped.
+nonfinite : {'raise', 'skip', 'zero', 'propagate'}
+    What to do when the norm is inf or NaN: raise an error, leave the arrays as they are, fill
+    them with zeros, or multiply by max_norm / norm as IEEE arithmetic has it.
+
+Returns
+-------
+float
+    The norm before clipping.
+
+Raises
+------
+TypeError
+    A leaf is no array of a supported dtype, or an argument no number.
+ValueError
+    An array is read-only, overlaps itself or another one; max_norm is negative or NaN, eps
+    negative or not finite, inv_scale not above 0 or not finite.
+NonFiniteNormError
+    The norm is inf or NaN and nonfinite is 'raise'.
+NotImplementedError
+    ord is another positive number than 2.
+
+After any exception, one from a callable too, every array is as it was.
+
+Notes
+-----
+Clipping by the global norm is from Pascanu, Mikolov and Bengio, "On the difficulty of training
+recurrent neural networks", ICML 2013.
+
+Examples
+--------
+>>> import numpy as np, gradclip
+>>> grads = {"w": np.array([[3.0, 0.0]]), "b": np.array([4.0])}
+>>> gradclip.clip_by_global_norm_(grads, max_norm=1.0)
+5.0
+>>> grads["w"], grads["b"]
+(array([[0.6, 0. ]]), array([0.8]))
+)";
+
+PyObject* clip_by_global_norm_in_place(PyObject* const* args, Py_ssize_t count,
+                                       PyObject* keywords) {
+  static const Signature<6> signature = clip_signature("clip_by_global_norm_");
+  const ClipCall call(signature.bind(args, count, keywords));
+  const Leaves leaves(call.grads, Access::kInPlace);
+  return PyFloat_FromDouble(clip_leaves(call, leaves));
+}
+
+constexpr const char* kFreshDoc =
+    R"(clip_by_global_norm($module, grads, max_norm, *, ord=2.0, eps=0.0, inv_scale=1.0, nonfinite='raise')
+--
+
+Like `clip_by_global_norm_`, with the result in new arrays.
+
+Parameters
+----------
+grads : array or nesting of list, tuple and dict of arrays
+    float32 or float64 NumPy arrays of any shape and layout, read-only ones too. None stays None.
+max_norm, ord, eps, inv_scale, nonfinite
+    As for `clip_by_global_norm_`.
+
+Returns
+-------
+clipped : array or nesting of arrays
+    New arrays, even if nothing is clipped, in the same nesting, container types and dtypes. Axes
+    are ordered in memory as they were.
+norm : float
+    The norm before clipping.
+
+Raises
+------
+TypeError, ValueError, NonFiniteNormError, NotImplementedError
+    As for `clip_by_global_norm_`. Arrays may share memory and may be read-only.
+
+Examples
+--------
+>>> import numpy as np, gradclip
+>>> gradclip.clip_by_global_norm((np.array([3.0]), np.array([4.0])), 1.0)
+((array([0.6]), array([0.8])), 5.0)
+)";
+
+PyObject* clip_by_global_norm(PyObject* const* args, Py_ssize_t count, PyObject* keywords) {
+  static const Signature<6> signature = clip_signature("clip_by_global_norm");
+  const ClipCall call(signature.bind(args, count, keywords));
+  const Leaves leaves(call.grads, Access::kFresh);
+  const py::object clipped = leaves.rebuilt(call.grads);
+  const py::float_ norm(clip_leaves(call, leaves));
+  return py::make_tuple(clipped, norm).release().ptr();
+}
+
+}  // namespace
+
+PyMethodDef* clip_functions() {
+  static PyMethodDef functions[] = {
+      method<clip_by_global_norm_in_place>("clip_by_global_norm_", kInPlaceDoc),
+      method<clip_by_global_norm>("clip_by_global_norm", kFreshDoc),
+      {}};
+  return functions;
+}
+
+}  // namespace gradclip

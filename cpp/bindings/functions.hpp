@@ -1,0 +1,13 @@
+// The public functions, by subject; each table ends with an empty entry.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+namespace gradclip {
+
+PyMethodDef* norm_functions();
+PyMethodDef* clip_functions();
+PyMethodDef* scale_functions();
+PyMethodDef* thread_functions();
+
+}  // namespace gradclip

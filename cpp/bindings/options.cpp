@@ -1,0 +1,116 @@
+#include "bindings/options.hpp"
+
+#include <bit>
+#include <cstdint>
+
+#include "bindings/errors.hpp"
+#include "core/pool.hpp"
+
+namespace py = pybind11;
+
+namespace gradclip {
+namespace {
+
+// Told from the bits, since the caller may compute with subnormals taken for zero.
+constexpr std::uint64_t kInfinity = 0x7ff0'0000'0000'0000;
+std::uint64_t magnitude(double x) { return std::bit_cast<std::uint64_t>(x) & ~(1ull << 63); }
+bool is_nan(double x) { return magnitude(x) > kInfinity; }
+bool is_finite(double x) { return magnitude(x) < kInfinity; }
+bool is_zero(double x) { return magnitude(x) == 0; }
+bool is_negative(double x) { return std::bit_cast<std::uint64_t>(x) >> 63 != 0 && !is_zero(x); }
+
+[[noreturn]] void raise_value(const char* name, const char* rule, double value) {
+  raise(PyExc_ValueError, "%s must be %s, not %R", name, rule, py::float_(value).ptr());
+}
+
+}  // namespace
+
+double to_number(PyObject* object, const char* name) {
+  if (PyFloat_CheckExact(object)) return PyFloat_AS_DOUBLE(object);
+  const double value = PyFloat_AsDouble(object);
+  if (value == -1.0 && PyErr_Occurred() != nullptr) {
+    if (!PyErr_ExceptionMatches(PyExc_TypeError)) throw PythonError{};
+    PyErr_Clear();
+    raise(PyExc_TypeError, "%s must be a real number, not %s", name, Py_TYPE(object)->tp_name);
+  }
+  return value;
+}
+
+void check_order(PyObject* object) {
+  if (object == nullptr) return;
+  const double order = to_number(object, "ord");
+  if (order == 2.0) return;
+  if (is_nan(order) || is_zero(order) || is_negative(order)) {
+    raise_value("ord", "a positive number", order);
+  }
+  raise(PyExc_NotImplementedError, "ord=%R is not supported: the only order is 2.0",
+        py::float_(order).ptr());
+}
+
+double to_max_norm(PyObject* object, const char* name) {
+  const double value = to_number(object, name);
+  if (is_nan(value) || is_negative(value)) raise_value(name, "at least 0", value);
+  return value;
+}
+
+double to_factor(PyObject* object) {
+  const double value = to_number(object, "factor");
+  if (!is_finite(value)) raise_value("factor", "finite", value);
+  return value;
+}
+
+Clip to_clip(PyObject* eps, PyObject* inv_scale) {
+  Clip clip;
+  if (eps != nullptr) clip.eps = to_number(eps, "eps");
+  if (!is_finite(clip.eps) || is_negative(clip.eps)) {
+    raise_value("eps", "finite and at least 0", clip.eps);
+  }
+  if (inv_scale != nullptr) clip.inv_scale = to_number(inv_scale, "inv_scale");
+  if (!is_finite(clip.inv_scale) || is_zero(clip.inv_scale) || is_negative(clip.inv_scale)) {
+    raise_value("inv_scale", "finite and above 0", clip.inv_scale);
+  }
+  return clip;
+}
+
+NonFinite to_nonfinite(PyObject* object) {
+  if (object == nullptr) return NonFinite::kRaise;
+  if (PyUnicode_Check(object)) {
+    constexpr std::pair<const char*, NonFinite> kPolicies[] = {{"raise", NonFinite::kRaise},
+                                                               {"skip", NonFinite::kSkip},
+                                                               {"zero", NonFinite::kZero},
+                                                               {"propagate", NonFinite::kPropagate}};
+    for (const auto& [name, policy] : kPolicies) {
+      if (PyUnicode_CompareWithASCIIString(object, name) == 0) return policy;
+    }
+  }
+  raise(PyUnicode_Check(object) ? PyExc_ValueError : PyExc_TypeError,
+        "nonfinite must be 'raise', 'skip', 'zero' or 'propagate', not %R", object);
+}
+
+Threshold::Threshold(PyObject* object) {
+  if (PyCallable_Check(object)) {
+    callable_ = object;
+  } else {
+    number_ = to_max_norm(object, "max_norm");
+  }
+}
+
+double Threshold::at(double norm) const {
+  if (callable_ == nullptr) return number_;
+  const py::float_ argument(norm);
+  const py::object result = checked(PyObject_CallOneArg(callable_, argument.ptr()));
+  return to_max_norm(result.ptr(), "the threshold that max_norm returned");
+}
+
+int to_thread_count(PyObject* object) {
+  const py::object index = checked(PyNumber_Index(object));
+  int overflow = 0;
+  const long count = PyLong_AsLongAndOverflow(index.ptr(), &overflow);
+  if (overflow != 0 || count < 1 || count > kMaxThreads) {
+    raise(PyExc_ValueError, "the number of threads must be from 1 to %d, not %R", kMaxThreads,
+          index.ptr());
+  }
+  return static_cast<int>(count);
+}
+
+}  // namespace gradclip

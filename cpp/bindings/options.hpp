@@ -1,0 +1,43 @@
+// The numbers and choices that calls take, checked. Each may be null for its default.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include "core/clip.hpp"
+
+namespace gradclip {
+
+// A finite-or-not real number, NaN included, in the caller's words: "max_norm must be …".
+double to_number(PyObject* object, const char* name);
+
+// ord: only 2 so far. NotImplementedError for other orders, ValueError for what is no order.
+void check_order(PyObject* object);
+
+// At least 0; inf is allowed, NaN is not.
+double to_max_norm(PyObject* object, const char* name);
+
+// Finite, of either sign.
+double to_factor(PyObject* object);
+
+// eps finite and ≥ 0, inv_scale finite and > 0.
+Clip to_clip(PyObject* eps, PyObject* inv_scale);
+
+NonFinite to_nonfinite(PyObject* object);
+
+// max_norm: a number, or a callable that takes the norm and returns one.
+class Threshold {
+ public:
+  explicit Threshold(PyObject* object);
+
+  // Calls the callable, if it is one.
+  double at(double norm) const;
+
+ private:
+  PyObject* callable_ = nullptr;  // borrowed from the call's arguments
+  double number_ = 0.0;
+};
+
+// The number of threads: an integer from 1 to kMaxThreads.
+int to_thread_count(PyObject* object);
+
+}  // namespace gradclip

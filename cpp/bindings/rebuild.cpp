@@ -1,0 +1,60 @@
+// The nesting of a functional call's result.
+#include "bindings/errors.hpp"
+#include "bindings/leaves.hpp"
+#include "bindings/ndarray.hpp"
+
+namespace py = pybind11;
+
+namespace gradclip {
+namespace {
+
+// A shallow copy, of the same subclass and with what the subclass adds.
+py::object shallow_copy(PyObject* object) {
+  return py::module_::import("copy").attr("copy")(py::handle(object));
+}
+
+py::object as_type_of(PyObject* tuple, const py::list& items) {
+  const py::handle type(reinterpret_cast<PyObject*>(Py_TYPE(tuple)));
+  if (PyTuple_CheckExact(tuple)) return checked(PyList_AsTuple(items.ptr()));
+  if (py::hasattr(type, "_make")) return type.attr("_make")(items);  // a namedtuple
+  return type(items);
+}
+
+}  // namespace
+
+py::object Leaves::rebuilt(PyObject* grads) const {
+  std::size_t next = 0;
+  return rebuild(grads, next);
+}
+
+py::object Leaves::rebuild(PyObject* object, std::size_t& next) const {
+  if (object == Py_None) return py::none();
+  if (NdArray::check(object)) {
+    if (next == leaves_.size() || leaves_[next].array != object) {
+      raise(PyExc_RuntimeError, "grads changed while it was being read");
+    }
+    return py::reinterpret_borrow<py::object>(leaves_[next++].fresh);
+  }
+  if (PyTuple_Check(object)) {
+    py::list items;
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(object); ++i) {
+      items.append(rebuild(PyTuple_GET_ITEM(object, i), next));
+    }
+    return as_type_of(object, items);
+  }
+  py::object copy = shallow_copy(object);
+  if (PyList_Check(object)) {
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(object); ++i) {
+      copy[py::int_(i)] = rebuild(PyList_GET_ITEM(object, i), next);
+    }
+  } else {
+    const py::object items = checked(PyMapping_Items(object));
+    for (const py::handle item : items) {
+      copy[py::handle(PyTuple_GET_ITEM(item.ptr(), 0))] =
+          rebuild(PyTuple_GET_ITEM(item.ptr(), 1), next);
+    }
+  }
+  return copy;
+}
+
+}  // namespace gradclip

@@ -1,0 +1,124 @@
+#include "core/passes.hpp"
+
+#include <array>
+#include <cmath>
+#include <cstring>
+
+#include "core/fp_environment.hpp"
+#include "core/strided.hpp"
+#include "dispatch/dispatch.hpp"
+
+namespace gradclip {
+namespace {
+
+Section section(const Work& work, const Block& block) noexcept {
+  return {block.span, work.spans().axes(block.span), block.first, block.size};
+}
+
+// A pass that gives every block's target a new value: write(source, target, count, dtype).
+template <class Write>
+void write_blocks(const Work& work, Rounding rounding, const Write& write) noexcept {
+  work.for_each_block(Order::kMirrored, rounding, [&](const Block& block, std::byte* buffer) {
+    const Span& span = block.span;
+    if (span.contiguous()) {
+      const std::size_t offset = block.first * item_size(span.dtype);
+      write(span.source + offset, span.target + offset, block.size, span.dtype);
+    } else {
+      pack(section(work, block), buffer);
+      write(buffer, buffer, block.size, span.dtype);
+      unpack(section(work, block), buffer);
+    }
+  });
+}
+
+void scale_blocks(const Work& work, Rounding rounding,
+                  const std::array<Steps, kDTypeCount>& factors) noexcept {
+  const KernelTable& table = kernels();
+  write_blocks(work, rounding,
+               [&](const std::byte* source, std::byte* target, std::size_t count, DType dtype) {
+                 table[dtype].scale(source, target, count,
+                                    factors[static_cast<std::size_t>(dtype)]);
+               });
+}
+
+}  // namespace
+
+Norms::Norms(const Work& work) : work_(work), blocks_(work.blocks()) {}
+
+void Norms::measure() noexcept {
+  const KernelTable& table = kernels();
+  const auto measure_block = [&](const Block& block, std::byte* buffer) {
+    const Span& span = block.span;
+    const std::byte* data = buffer;
+    if (span.contiguous()) {
+      data = span.source + block.first * item_size(span.dtype);
+    } else {
+      pack(section(work_, block), buffer);
+    }
+    blocks_[block.index] = table[span.dtype].sum_squares(data, block.size);
+  };
+  work_.for_each_block(Order::kForward, Rounding::kNearest, measure_block);
+  const FpEnvironment environment(Rounding::kNearest);
+  std::size_t block = 0;
+  for (const Span& span : work_.spans()) total_ = merge(total_, span_total(block, span));
+}
+
+Partial Norms::span_total(std::size_t& block, const Span& span) const noexcept {
+  const std::size_t end = block + Work::blocks_of(span);
+  if (block == end) return {};
+  Partial total = blocks_[block++];
+  for (; block < end; ++block) total = merge(total, blocks_[block]);
+  return total;
+}
+
+double Norms::norm(double scale) const noexcept {
+  const FpEnvironment environment(Rounding::kNearest);
+  return scaled_root(total_, scale);
+}
+
+void Norms::array_norms(double* norms) const noexcept {
+  const FpEnvironment environment(Rounding::kNearest);
+  std::size_t block = 0;
+  for (const Span& span : work_.spans()) *norms++ = scaled_root(span_total(block, span));
+}
+
+std::size_t Norms::first_nonfinite() const noexcept {
+  const FpEnvironment environment(Rounding::kNearest);
+  std::size_t block = 0;
+  for (std::size_t i = 0; i < work_.spans().size(); ++i) {
+    if (!std::isfinite(span_total(block, work_.spans()[i]).hi)) return i;
+  }
+  return work_.spans().size();
+}
+
+void copy(const Work& work) noexcept {
+  if (work.spans().in_place()) return;
+  write_blocks(work, Rounding::kNearest,
+               [](const std::byte* source, std::byte* target, std::size_t count, DType dtype) {
+                 std::memmove(target, source, count * item_size(dtype));
+               });
+}
+
+void fill_zero(const Work& work) noexcept {
+  write_blocks(work, Rounding::kNearest,
+               [](const std::byte*, std::byte* target, std::size_t count, DType dtype) {
+                 std::memset(target, 0, count * item_size(dtype));
+               });
+}
+
+void scale_to_nearest(const Work& work, double factor) noexcept {
+  std::array<Steps, kDTypeCount> factors;
+  factors.fill({factor, 1.0});
+  scale_blocks(work, Rounding::kNearest, factors);
+}
+
+void scale_toward_zero(const Work& work, Factor factor) noexcept {
+  std::array<Steps, kDTypeCount> factors;
+  {
+    const FpEnvironment environment(Rounding::kNearest);
+    for (std::size_t i = 0; i < kDTypeCount; ++i) factors[i] = steps(factor, DType(i));
+  }
+  scale_blocks(work, Rounding::kTowardZero, factors);
+}
+
+}  // namespace gradclip

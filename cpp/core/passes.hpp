@@ -1,0 +1,43 @@
+// The two passes of a clip: the norm pass reads, the scale pass writes.
+//
+// Both set the floating-point environment they need and give the caller's back.
+#pragma once
+
+#include <vector>
+
+#include "core/factor.hpp"
+#include "core/partial.hpp"
+#include "core/work.hpp"
+
+namespace gradclip {
+
+// Sums of squares of a list: the list's, and each span's.
+class Norms {
+ public:
+  explicit Norms(const Work& work);  // obtains the memory; everything is zero
+
+  void measure() noexcept;
+
+  // scale times the 2-norm of the list.
+  double norm(double scale = 1.0) const noexcept;
+  // The 2-norms of the spans; `norms` has room for as many.
+  void array_norms(double* norms) const noexcept;
+  // The first span that holds an infinity or NaN itself, or spans().size() if none does.
+  std::size_t first_nonfinite() const noexcept;
+
+ private:
+  const Work& work_;
+  std::vector<Partial> blocks_;
+  Partial total_;
+  Partial span_total(std::size_t& block, const Span& span) const noexcept;
+};
+
+// What a scale pass writes to each span's target.
+void copy(const Work& work) noexcept;
+void fill_zero(const Work& work) noexcept;
+// factor · source, rounded to nearest, the factor first of all to the compute type.
+void scale_to_nearest(const Work& work, double factor) noexcept;
+// factor · source, everything rounded toward zero.
+void scale_toward_zero(const Work& work, Factor factor) noexcept;
+
+}  // namespace gradclip

@@ -1,0 +1,216 @@
+#include "core/pool.hpp"
+
+#include <pthread.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <new>
+#include <thread>
+#include <utility>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+
+namespace gradclip {
+namespace {
+
+void relax() noexcept {
+#if defined(__x86_64__)
+  _mm_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+// Spins before a worker parks or a waiting caller yields: about 50 µs, since waking a parked
+// thread costs 5 to 50 µs and the second pass of a clip follows the first within 10.
+constexpr int kSpins = 2000;
+
+// How many chunks a range has left, and the pass they belong to. A chunk is claimed by counting
+// down, which fails if the pass is over: so a thread that wakes up late, or not at all, can
+// neither claim a chunk of another pass nor hold one up.
+class Tickets {
+ public:
+  static std::uint32_t epoch(std::uint64_t value) { return static_cast<std::uint32_t>(value >> 32); }
+  static std::uint32_t left(std::uint64_t value) { return static_cast<std::uint32_t>(value); }
+
+  void publish(std::uint32_t epoch, std::uint32_t count) {
+    value_.store(std::uint64_t{epoch} << 32 | count);
+  }
+  std::uint32_t current_epoch() const { return epoch(value_.load()); }
+
+  // The number left before the claim, or 0 if there is none to claim.
+  std::uint32_t claim(std::uint32_t wanted) {
+    std::uint64_t value = value_.load();
+    while (epoch(value) == wanted && left(value) > 0) {
+      if (value_.compare_exchange_weak(value, value - 1)) return left(value);
+    }
+    return 0;
+  }
+
+ private:
+  std::atomic<std::uint64_t> value_{0};
+};
+
+// A worker's range of chunks and its bed. On a cache line pair of its own.
+struct alignas(128) Slot {
+  Tickets tickets;
+  std::size_t first = 0;
+  std::uint32_t count = 0;
+  std::atomic<bool> parked{false};
+  std::mutex mutex;
+  std::condition_variable wake;
+
+  void publish(std::uint32_t epoch, std::size_t range_first, std::uint32_t range_count) {
+    first = range_first;
+    count = range_count;
+    tickets.publish(epoch, range_count);
+    if (parked.load()) {
+      const std::lock_guard lock(mutex);
+      wake.notify_one();
+    }
+  }
+
+  std::uint32_t wait_for_epoch_after(std::uint32_t seen) {
+    for (int i = 0; i < kSpins; ++i) {
+      if (tickets.current_epoch() != seen) return tickets.current_epoch();
+      relax();
+    }
+    std::unique_lock lock(mutex);
+    parked.store(true);
+    wake.wait(lock, [&] { return tickets.current_epoch() != seen; });
+    parked.store(false);
+    return tickets.current_epoch();
+  }
+};
+
+class Pool {
+ public:
+  bool try_acquire() noexcept { return !busy_.exchange(true, std::memory_order_acquire); }
+  void release() noexcept { busy_.store(false, std::memory_order_release); }
+
+  // Only between try_acquire and release.
+  void run(const Pass& pass) noexcept {
+    const int threads = start(pass.threads);
+    pass_ = pass;
+    threads_.store(threads, std::memory_order_relaxed);
+    remaining_.store(pass.chunks, std::memory_order_relaxed);
+    ++epoch_;
+    const auto workers = static_cast<std::size_t>(threads);
+    for (std::size_t w = 0; w < workers; ++w) {
+      const std::size_t first = pass.chunks * w / workers;
+      const std::size_t last = pass.chunks * (w + 1) / workers;
+      slots_[w].publish(epoch_, first, static_cast<std::uint32_t>(last - first));
+    }
+    work(0, epoch_);
+    for (int i = 0; remaining_.load(std::memory_order_acquire) > 0; ++i) {
+      i < kSpins ? relax() : std::this_thread::yield();
+    }
+  }
+
+ private:
+  // Takes chunks of the pass, its own first, until none is left to take.
+  void work(int worker, std::uint32_t epoch) noexcept {
+    const int threads = threads_.load(std::memory_order_relaxed);
+    for (int i = 0; i < threads; ++i) {
+      Slot& slot = slots_[(worker + i) % threads];
+      // A claim keeps the pass, and so everything read here, alive until it is counted off.
+      while (const std::uint32_t left = slot.tickets.claim(epoch)) {
+        const bool mirrored = pass_.order == Order::kMirrored;
+        const std::size_t chunk = slot.first + (mirrored ? left - 1 : slot.count - left);
+        pass_.body(pass_.context, chunk, worker);
+        remaining_.fetch_sub(1, std::memory_order_acq_rel);
+      }
+    }
+  }
+
+  [[noreturn]] void serve(int worker, std::uint32_t seen) noexcept {
+    for (;;) {
+      seen = slots_[worker].wait_for_epoch_after(seen);
+      work(worker, seen);
+    }
+  }
+
+  // Starts what is missing of `threads`; returns how many there are, at least the caller.
+  int start(int threads) noexcept {
+    if (threads > started_) {
+      sigset_t all, callers;
+      sigfillset(&all);
+      pthread_sigmask(SIG_SETMASK, &all, &callers);  // signals are for the program's own threads
+      try {
+        for (; started_ < threads; ++started_) {
+          std::thread([this, worker = started_, seen = slots_[started_].tickets.current_epoch()] {
+            serve(worker, seen);
+          }).detach();
+        }
+      } catch (const std::exception&) {
+        // No more threads or memory: fewer do the same work.
+      }
+      pthread_sigmask(SIG_SETMASK, &callers, nullptr);
+    }
+    return std::min(threads, started_);
+  }
+
+  std::atomic<bool> busy_{false};
+  Pass pass_{};
+  std::atomic<int> threads_{0};
+  std::atomic<std::size_t> remaining_{0};
+  std::uint32_t epoch_ = 0;
+  int started_ = 1;  // the caller
+  Slot slots_[kMaxThreads];
+};
+
+// Never destroyed: workers may be parked in it when the process exits.
+std::atomic<Pool*> pool{nullptr};
+
+// The child has none of the parent's threads. Whatever they held is left alone.
+void forget_pool() { pool.store(nullptr); }
+[[maybe_unused]] const int registered = pthread_atfork(nullptr, nullptr, forget_pool);
+
+Pool* get_pool() noexcept {
+  if (Pool* existing = pool.load(std::memory_order_acquire)) return existing;
+  std::unique_ptr<Pool> made(new (std::nothrow) Pool);
+  Pool* expected = nullptr;
+  if (pool.compare_exchange_strong(expected, made.get())) return made.release();
+  return expected;
+}
+
+std::atomic<int> process_threads{1};
+thread_local int thread_limit = 0;
+
+}  // namespace
+
+int get_num_threads() noexcept {
+  return thread_limit > 0 ? thread_limit : process_threads.load(std::memory_order_relaxed);
+}
+
+void set_num_threads(int threads) noexcept {
+  process_threads.store(threads, std::memory_order_relaxed);
+}
+
+int set_thread_limit(int threads) noexcept { return std::exchange(thread_limit, threads); }
+
+void run(const Pass& pass) noexcept {
+  if (pass.threads > 1 && pass.chunks > 1) {
+    Pool* shared = get_pool();
+    if (shared != nullptr && shared->try_acquire()) {
+      shared->run(pass);
+      shared->release();
+      return;
+    }
+  }
+  const bool mirrored = pass.order == Order::kMirrored;
+  for (std::size_t i = 0; i < pass.chunks; ++i) {
+    pass.body(pass.context, mirrored ? pass.chunks - 1 - i : i, 0);
+  }
+}
+
+}  // namespace gradclip

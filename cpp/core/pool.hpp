@@ -1,0 +1,38 @@
+// A fork-join pool for passes over chunks of memory.
+//
+// Why not OpenMP or TBB: libgomp hangs after fork (GCC bug 60035), OpenMP runtimes collide with
+// those of other libraries, TBB hangs at exit.
+#pragma once
+
+#include <cstddef>
+
+namespace gradclip {
+
+inline constexpr int kMaxThreads = 1024;
+
+// The number of threads for passes: the limit of this thread if it has one, else the process's.
+int get_num_threads() noexcept;
+void set_num_threads(int threads) noexcept;
+// Sets the calling thread's own limit, 0 for none. Returns the previous one.
+int set_thread_limit(int threads) noexcept;
+
+// kMirrored: each worker visits its own chunks last to first, so that what it touched last in the
+// pass before, and still has in its cache, comes first.
+enum class Order { kForward, kMirrored };
+
+// One pass: body(context, chunk, worker) for every chunk, on workers 0 … threads − 1.
+struct Pass {
+  void (*body)(const void* context, std::size_t chunk, int worker) noexcept;
+  const void* context;
+  std::size_t chunks;
+  int threads;
+  Order order;
+};
+
+// Runs a pass and returns when every chunk is done. The caller is worker 0. Each worker has its
+// own range of chunks and, when that is done, takes from the others'. Runs in the caller alone
+// when the pool is busy with another caller's pass or when no thread can be started. Safe after
+// fork in the child, which starts threads of its own.
+void run(const Pass& pass) noexcept;
+
+}  // namespace gradclip

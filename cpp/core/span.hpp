@@ -1,0 +1,70 @@
+// The memory of arrays as the core sees it: where elements lie, not who owns them.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "kernels/table.hpp"
+
+namespace gradclip {
+
+constexpr std::size_t item_size(DType dtype) noexcept {
+  return dtype == DType::kFloat32 ? sizeof(float) : sizeof(double);
+}
+
+// One axis of an array that is not contiguous; strides in bytes.
+struct Axis {
+  std::size_t extent;
+  std::ptrdiff_t source_stride;
+  std::ptrdiff_t target_stride;
+};
+
+// One array. Elements are read from source and written to target, which are the same memory when
+// the work is done in place. Contiguous arrays have no axes; others have theirs in SpanList::axes,
+// slowest first.
+struct Span {
+  const std::byte* source;
+  std::byte* target;
+  std::size_t size;  // elements
+  DType dtype;
+  std::uint8_t ndim = 0;
+  std::uint32_t first_axis = 0;
+
+  bool contiguous() const noexcept { return ndim == 0; }
+  std::size_t bytes() const noexcept { return size * item_size(dtype); }
+};
+
+class SpanList {
+ public:
+  void reserve(std::size_t count) { spans_.reserve(count); }
+  void add_contiguous(const std::byte* source, std::byte* target, std::size_t size, DType dtype) {
+    add({source, target, size, dtype});
+  }
+  // Orders the axes by falling |source stride|, flips negative ones and joins those that run on,
+  // so that elements are visited in ascending address order, as in the array's transpose. Leaves
+  // `axes` changed.
+  void add_strided(const std::byte* source, std::byte* target, std::vector<Axis>& axes,
+                   DType dtype);
+
+  // Every target is its source.
+  bool in_place() const noexcept { return in_place_; }
+
+  std::size_t size() const noexcept { return spans_.size(); }
+  const Span& operator[](std::size_t i) const noexcept { return spans_[i]; }
+  auto begin() const noexcept { return spans_.begin(); }
+  auto end() const noexcept { return spans_.end(); }
+  const Axis* axes(const Span& span) const noexcept { return axes_.data() + span.first_axis; }
+
+ private:
+  void add(const Span& span) {
+    in_place_ &= span.source == span.target;
+    spans_.push_back(span);
+  }
+
+  bool in_place_ = true;
+  std::vector<Span> spans_;
+  std::vector<Axis> axes_;
+};
+
+}  // namespace gradclip

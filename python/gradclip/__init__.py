@@ -1,0 +1,43 @@
+"""Gradient norms and clipping on the CPU: exact, fused, at the speed of memory.
+
+>>> import numpy as np, gradclip
+>>> grads = [np.array([3.0, 4.0]), np.array([12.0])]
+>>> gradclip.clip_by_global_norm_(grads, max_norm=1.0)
+13.0
+>>> round(gradclip.global_norm(grads), 12)
+1.0
+"""
+
+from gradclip._config import show_config
+from gradclip._gradclip import (
+    NonFiniteNormError,
+    __version__,
+    array_norms,
+    clip_by_global_norm,
+    clip_by_global_norm_,
+    clip_with_norm_,
+    get_num_threads,
+    global_norm,
+    scale_,
+    set_num_threads,
+)
+from gradclip._threads import threads
+
+__all__ = [
+    "NonFiniteNormError",
+    "__version__",
+    "array_norms",
+    "clip_by_global_norm",
+    "clip_by_global_norm_",
+    "clip_with_norm_",
+    "get_num_threads",
+    "global_norm",
+    "scale_",
+    "set_num_threads",
+    "show_config",
+    "threads",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
