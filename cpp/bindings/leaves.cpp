@@ -72,7 +72,7 @@ Leaves::~Leaves() {
   for (const Place& place : containers_) Py_XDECREF(place.key);
 }
 
-void Leaves::visit(PyObject* object, Place place, int depth) {
+void Leaves::visit(PyObject* object, const Place& place, int depth) {
   if (NdArray::check(object)) return add(object, place);
   if (object == Py_None) return;
   if (!PyList_Check(object) && !PyTuple_Check(object) && !PyDict_Check(object)) {
@@ -85,7 +85,7 @@ void Leaves::visit(PyObject* object, Place place, int depth) {
   visit_items(object, place, depth + 1);
 }
 
-void Leaves::visit_items(PyObject* container, Place place, int depth) {
+void Leaves::visit_items(PyObject* container, const Place& place, int depth) {
   const auto here = static_cast<std::ptrdiff_t>(containers_.size());
   containers_.push_back(place);
   Py_XINCREF(place.key);
@@ -118,7 +118,7 @@ void Leaves::visit_pairs(PyObject* mapping, std::ptrdiff_t container, int depth)
   }
 }
 
-void Leaves::add(PyObject* object, Place place) {
+void Leaves::add(PyObject* object, const Place& place) {
   const NdArray array(object);
   if (!array.dtype() || !array.native_byte_order() || is_masked(object)) {
     refuse_dtype(object, path(place));

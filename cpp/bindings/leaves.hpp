@@ -49,10 +49,10 @@ class Leaves {
 
   explicit Leaves(Access access) : access_(access) {}
 
-  void visit(PyObject* object, Place place, int depth);
-  void visit_items(PyObject* container, Place place, int depth);
+  void visit(PyObject* object, const Place& place, int depth);
+  void visit_items(PyObject* container, const Place& place, int depth);
   void visit_pairs(PyObject* mapping, std::ptrdiff_t container, int depth);
-  void add(PyObject* array, Place place);
+  void add(PyObject* array, const Place& place);
   void add_span(PyObject* array, PyObject* target);
   void check_overlap() const;
   std::string path(const Place& place) const;

@@ -98,6 +98,7 @@ struct Extent {
 }  // namespace
 
 bool overlaps_itself(const SpanList& spans, const Span& span) {
+  if (span.contiguous()) return false;
   const auto axes = axes_of(spans, span);
   const std::size_t item = item_size(span.dtype);
   std::size_t inner = item;  // bytes spanned by the faster axes

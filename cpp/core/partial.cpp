@@ -22,14 +22,20 @@ Partial merge_same_scale(const Partial& a, const Partial& b) noexcept {
   return {hi, error + (a.lo + b.lo), a.scale};
 }
 
-}  // namespace
-
-Partial merge(const Partial& a, const Partial& b) noexcept {
+Partial merge_two(const Partial& a, const Partial& b) noexcept {
   if (a.scale == b.scale) return merge_same_scale(a, b);
   if (a.hi == 0.0) return b;
   if (b.hi == 0.0) return a;
   const int scale = a.scale < b.scale ? a.scale : b.scale;
   return merge_same_scale(rescaled(a, scale), rescaled(b, scale));
+}
+
+}  // namespace
+
+Partial merge(std::span<const Partial> parts) noexcept {
+  Partial sum;
+  for (const Partial& part : parts) sum = merge_two(sum, part);
+  return sum;
 }
 
 Root root(const Partial& sum) noexcept {

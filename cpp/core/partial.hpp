@@ -1,12 +1,14 @@
 // Sums of squares that merge: a block, an array, a list of arrays and a process each give one.
 #pragma once
 
+#include <span>
+
 #include "kernels/table.hpp"
 
 namespace gradclip {
 
-// The sum of both. An infinity stays one and NaN beats it; a zero is neutral.
-Partial merge(const Partial& a, const Partial& b) noexcept;
+// The sum of all, added up in order. An infinity stays one and NaN beats it; zeros are neutral.
+Partial merge(std::span<const Partial> parts) noexcept;
 
 // The root of a sum, (value + rest) · 2^exponent, where |rest| is below half an ulp of value.
 struct Root {

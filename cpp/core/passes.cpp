@@ -58,37 +58,38 @@ void Norms::measure() noexcept {
     blocks_[block.index] = table[span.dtype].sum_squares(data, block.size);
   };
   work_.for_each_block(Order::kForward, Rounding::kNearest, measure_block);
-  const FpEnvironment environment(Rounding::kNearest);
-  std::size_t block = 0;
-  for (const Span& span : work_.spans()) total_ = merge(total_, span_total(block, span));
-}
-
-Partial Norms::span_total(std::size_t& block, const Span& span) const noexcept {
-  const std::size_t end = block + Work::blocks_of(span);
-  if (block == end) return {};
-  Partial total = blocks_[block++];
-  for (; block < end; ++block) total = merge(total, blocks_[block]);
-  return total;
 }
 
 double Norms::norm(double scale) const noexcept {
   const FpEnvironment environment(Rounding::kNearest);
-  return scaled_root(total_, scale);
+  return scaled_root(merge(blocks_), scale);
+}
+
+template <class Visit>
+void Norms::for_each_span(const Visit& visit) const noexcept {
+  const FpEnvironment environment(Rounding::kNearest);
+  std::span<const Partial> rest(blocks_);
+  for (std::size_t i = 0; i < work_.spans().size(); ++i) {
+    const std::size_t count = Work::blocks_of(work_.spans()[i]);
+    if (!visit(i, merge(rest.first(count)))) return;
+    rest = rest.subspan(count);
+  }
 }
 
 void Norms::array_norms(double* norms) const noexcept {
-  const FpEnvironment environment(Rounding::kNearest);
-  std::size_t block = 0;
-  for (const Span& span : work_.spans()) *norms++ = scaled_root(span_total(block, span));
+  for_each_span([&](std::size_t i, const Partial& sum) {
+    norms[i] = scaled_root(sum);
+    return true;
+  });
 }
 
 std::size_t Norms::first_nonfinite() const noexcept {
-  const FpEnvironment environment(Rounding::kNearest);
-  std::size_t block = 0;
-  for (std::size_t i = 0; i < work_.spans().size(); ++i) {
-    if (!std::isfinite(span_total(block, work_.spans()[i]).hi)) return i;
-  }
-  return work_.spans().size();
+  std::size_t first = work_.spans().size();
+  for_each_span([&](std::size_t i, const Partial& sum) {
+    if (!std::isfinite(sum.hi)) first = i;
+    return first == work_.spans().size();
+  });
+  return first;
 }
 
 void copy(const Work& work) noexcept {

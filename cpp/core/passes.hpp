@@ -26,10 +26,12 @@ class Norms {
   std::size_t first_nonfinite() const noexcept;
 
  private:
+  // Calls visit(i, sum of span i) for every span until that returns false.
+  template <class Visit>
+  void for_each_span(const Visit& visit) const noexcept;
+
   const Work& work_;
   std::vector<Partial> blocks_;
-  Partial total_;
-  Partial span_total(std::size_t& block, const Span& span) const noexcept;
 };
 
 // What a scale pass writes to each span's target.

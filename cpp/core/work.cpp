@@ -32,23 +32,22 @@ Work::Work(const SpanList& spans) : spans_(spans) {
 }
 
 void Work::cut(std::size_t chunk_bytes) {
+  if (bytes_ <= chunk_bytes) {
+    chunks_ = {{0, 0, 0}, {spans_.size(), 0, blocks_}};
+    return;
+  }
   chunks_.reserve(bytes_ / chunk_bytes + 2);
   std::size_t index = 0;
   std::size_t filled = chunk_bytes;  // so that the first block begins a chunk
   for (std::size_t i = 0; i < spans_.size(); ++i) {
-    const Span& span = spans_[i];
-    const std::size_t block_bytes = kBlock * item_size(span.dtype);
-    const std::size_t count = blocks_of(span);
-    for (std::size_t block = 0; block < count;) {
+    const std::size_t bytes = spans_[i].bytes();
+    const std::size_t block_bytes = kBlock * item_size(spans_[i].dtype);
+    for (std::size_t first = 0; first < bytes; first += block_bytes, ++index) {
       if (filled >= chunk_bytes) {
-        chunks_.push_back({i, block, index});
+        chunks_.push_back({i, first / block_bytes, index});
         filled = 0;
       }
-      const std::size_t room = (chunk_bytes - filled + block_bytes - 1) / block_bytes;
-      const std::size_t taken = std::min(count - block, room);
-      filled += std::min(taken * block_bytes, span.bytes() - block * block_bytes);
-      block += taken;
-      index += taken;
+      filled += std::min(block_bytes, bytes - first);
     }
   }
   chunks_.push_back({spans_.size(), 0, index});
