@@ -153,8 +153,8 @@ void Leaves::add_span(PyObject* object, PyObject* target) {
   }
   axes_.clear();
   for (int i = 0; i < array.ndim(); ++i) {
-    axes_.push_back({static_cast<std::size_t>(array.shape()[i]), array.strides()[i],
-                     out.strides()[i]});
+    axes_.push_back(
+        {static_cast<std::size_t>(array.shape()[i]), array.strides()[i], out.strides()[i]});
   }
   spans_.add_strided(array.data(), out.data(), axes_, *array.dtype());
 }
@@ -182,8 +182,8 @@ std::string Leaves::path(std::size_t leaf) const { return path(leaves_[leaf].pla
 
 std::string Leaves::path(const Place& place) const {
   if (place.container < 0) return "grads";
-  const std::string item = place.key == nullptr ? std::to_string(place.index)
-                                                : std::string(py::repr(place.key));
+  const std::string item =
+      place.key == nullptr ? std::to_string(place.index) : std::string(py::repr(place.key));
   return path(containers_[static_cast<std::size_t>(place.container)]) + "[" + item + "]";
 }
 

@@ -31,13 +31,12 @@ py::list names(const std::vector<std::string_view>& isas) {
 
 py::dict config() {
   using py::literals::operator""_a;
-  return py::dict("version"_a = GRADCLIP_VERSION,
-                  "isa"_a = py::dict("in_use"_a = kernels().name,
-                                     "available"_a = names(available_isas()),
-                                     "not_built"_a = names(isas_not_built())),
-                  "threads"_a = py::dict("num_threads"_a = get_num_threads(),
-                                         "usable_cpus"_a = usable_cpus()),
-                  "compiler"_a = kCompiler);
+  return py::dict(
+      "version"_a = GRADCLIP_VERSION,
+      "isa"_a = py::dict("in_use"_a = kernels().name, "available"_a = names(available_isas()),
+                         "not_built"_a = names(isas_not_built())),
+      "threads"_a = py::dict("num_threads"_a = get_num_threads(), "usable_cpus"_a = usable_cpus()),
+      "compiler"_a = kCompiler);
 }
 
 void set_isa(const std::string& name) {
@@ -48,8 +47,8 @@ void set_isa(const std::string& name) {
 void add(py::module_& module, PyMethodDef* functions) {
   const py::str package("gradclip");
   for (; functions->ml_name != nullptr; ++functions) {
-    module.add_object(functions->ml_name, checked(PyCFunction_NewEx(functions, module.ptr(),
-                                                                    package.ptr())));
+    module.add_object(functions->ml_name,
+                      checked(PyCFunction_NewEx(functions, module.ptr(), package.ptr())));
   }
 }
 

@@ -75,10 +75,11 @@ Clip to_clip(PyObject* eps, PyObject* inv_scale) {
 NonFinite to_nonfinite(PyObject* object) {
   if (object == nullptr) return NonFinite::kRaise;
   if (PyUnicode_Check(object)) {
-    constexpr std::pair<const char*, NonFinite> kPolicies[] = {{"raise", NonFinite::kRaise},
-                                                               {"skip", NonFinite::kSkip},
-                                                               {"zero", NonFinite::kZero},
-                                                               {"propagate", NonFinite::kPropagate}};
+    constexpr std::pair<const char*, NonFinite> kPolicies[] = {
+        {"raise", NonFinite::kRaise},
+        {"skip", NonFinite::kSkip},
+        {"zero", NonFinite::kZero},
+        {"propagate", NonFinite::kPropagate}};
     for (const auto& [name, policy] : kPolicies) {
       if (PyUnicode_CompareWithASCIIString(object, name) == 0) return policy;
     }

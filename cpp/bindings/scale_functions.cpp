@@ -54,8 +54,8 @@ Examples
 )";
 
 PyObject* clip_with_norm_in_place(PyObject* const* args, Py_ssize_t count, PyObject* keywords) {
-  static const Signature<4> signature("clip_with_norm_",
-                                      {"grads", "max_norm", "total_norm", "eps"}, 3, 3);
+  static const Signature<4> signature("clip_with_norm_", {"grads", "max_norm", "total_norm", "eps"},
+                                      3, 3);
   const auto [grads, max_norm, total_norm, eps] = signature.bind(args, count, keywords);
   const double threshold = to_max_norm(max_norm, "max_norm");
   const double norm = to_max_norm(total_norm, "total_norm");

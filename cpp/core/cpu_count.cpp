@@ -99,8 +99,8 @@ int usable_cpus() {
 #if defined(__linux__)
   // Masks larger than cpu_set_t's 1,024 processors fail with EINVAL until the set is large enough.
   for (int size = 1024; size <= 1 << 20; size *= 4) {
-    const std::unique_ptr<cpu_set_t, void (*)(cpu_set_t*)> set(
-        CPU_ALLOC(size), [](cpu_set_t* p) { CPU_FREE(p); });
+    const std::unique_ptr<cpu_set_t, void (*)(cpu_set_t*)> set(CPU_ALLOC(size),
+                                                               [](cpu_set_t* p) { CPU_FREE(p); });
     if (set && sched_getaffinity(0, CPU_ALLOC_SIZE(size), set.get()) == 0) {
       cpus = CPU_COUNT_S(CPU_ALLOC_SIZE(size), set.get());
       break;

@@ -28,8 +28,8 @@ Factor upper_bound(double norm, bool widened) noexcept {
 
 Factor sum_rounded_up(Factor a, Factor b) noexcept {
   const int exponent = a.exponent > b.exponent ? a.exponent : b.exponent;
-  const double sum = std::ldexp(a.mantissa, a.exponent - exponent) +
-                     std::ldexp(b.mantissa, b.exponent - exponent);
+  const double sum =
+      std::ldexp(a.mantissa, a.exponent - exponent) + std::ldexp(b.mantissa, b.exponent - exponent);
   Factor result = normalized(std::nextafter(sum, kInfinity));
   result.exponent += exponent;
   return result;

@@ -18,7 +18,6 @@
 #include <immintrin.h>
 #endif
 
-
 namespace gradclip {
 namespace {
 
@@ -39,7 +38,9 @@ constexpr int kSpins = 2000;
 // neither claim a chunk of another pass nor hold one up.
 class Tickets {
  public:
-  static std::uint32_t epoch(std::uint64_t value) { return static_cast<std::uint32_t>(value >> 32); }
+  static std::uint32_t epoch(std::uint64_t value) {
+    return static_cast<std::uint32_t>(value >> 32);
+  }
   static std::uint32_t left(std::uint64_t value) { return static_cast<std::uint32_t>(value); }
 
   void publish(std::uint32_t epoch, std::uint32_t count) {

@@ -8,7 +8,7 @@ namespace {
 
 // Calls copy(offset, stride, count) for each run along the fastest axis. Offsets are those of the
 // source or of the target, whichever stride is chosen.
-template <std::ptrdiff_t Axis::* kStride, class Copy>
+template <std::ptrdiff_t Axis::*kStride, class Copy>
 void for_each_run(const Section& section, Copy copy) {
   const std::size_t last = section.span.ndim - 1u;
   std::size_t index[255];

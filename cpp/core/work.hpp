@@ -1,3 +1,5 @@
+// A list of spans cut up for passes over it: blocks for the numerics, chunks for the threads.
+#pragma once
 
 #include <algorithm>
 #include <cstddef>

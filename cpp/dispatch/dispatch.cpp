@@ -61,7 +61,7 @@ std::vector<std::string_view> available_isas() {
 std::vector<std::string_view> isas_not_built() {
   return {
 #if defined(__x86_64__) && !defined(GRADCLIP_HAVE_AVX2)
-      "avx2",
+    "avx2",
 #endif
   };
 }

@@ -172,8 +172,8 @@ Partial sum_squares_from_max(const std::byte* x, std::size_t n) {
     return {biased_sums<false>(x, n, 1.0, 1.0).hi, 0.0, 0};
   }
   const double bias = power_of_two(2 * exponent_above(scaled) + log2_above(n));
-  const Sums sums = scale == 0 ? biased_sums<false>(x, n, bias, 1.0)
-                               : biased_sums<true>(x, n, bias, power);
+  const Sums sums =
+      scale == 0 ? biased_sums<false>(x, n, bias, 1.0) : biased_sums<true>(x, n, bias, power);
   return {sums.hi, sums.lo, scale};
 }
 

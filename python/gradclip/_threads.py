@@ -6,7 +6,7 @@ from typing import Self
 from gradclip._gradclip import _set_thread_limit
 
 
-class threads:  # noqa: N801  (a context manager, called like a function)
+class threads:
     """Limit the threads of calls that the current thread makes within a ``with`` block.
 
     Other threads are not affected. Blocks may be nested.

@@ -1,0 +1,188 @@
+"""Break the library on purpose, once per promise, and see that a test fails.
+
+    python3 tests/mutants.py [word in a mutant's name]
+
+Builds a copy of the tree, checks that the chosen tests pass on it as it is, then applies one
+mutation at a time. Needs cmake, ninja and pybind11 (the dependency group `dev`) and the extra
+`test`. Exits with 1 if a mutant survives.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import pybind11
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Mutant:
+    promise: str  # what no longer holds
+    file: str
+    old: str
+    new: str
+    tests: str
+
+
+MUTANTS = [
+    Mutant(
+        "scale pass: products round toward zero, so the bound is exact",
+        "cpp/core/passes.cpp",
+        "scale_blocks(work, Rounding::kTowardZero, factors)",
+        "scale_blocks(work, Rounding::kNearest, factors)",
+        "test_exact_bound.py",
+    ),
+    Mutant(
+        "merge: what an addition loses is kept",
+        "cpp/core/partial.cpp",
+        "error + (a.lo + b.lo)",
+        "a.lo + b.lo",
+        "test_norm_accuracy.py",
+    ),
+    Mutant(
+        "pool: each worker runs each of its chunks once",
+        "cpp/core/pool.cpp",
+        "(mirrored ? left - 1 : slot.count - left)",
+        "0 * (mirrored ? left - 1 : slot.count - left)",
+        "test_bits.py",
+    ),
+    Mutant(
+        "factor: the norm may be an ulp larger than computed",
+        "cpp/core/factor.cpp",
+        "normalized(std::nextafter(bound, kInfinity))",
+        "normalized(bound)",
+        "test_exact_bound.py",
+    ),
+    Mutant(
+        "factor: a subnormal factor keeps its mantissa",
+        "cpp/core/factor.cpp",
+        "if (normal) return",
+        "if (normal || true) return",
+        "test_exact_bound_range.py",
+    ),
+    Mutant(
+        "float64 kernel: a wrong guess at the bias is found out",
+        "cpp/kernels/algorithms.inl.hpp",
+        "if (sums.hi <= bias && sums.hi >= bias * 0x1p-24) return",
+        "if (sums.hi < power_of_two(1000)) return",
+        "test_norm_accuracy.py",
+    ),
+    Mutant(
+        "float64 kernel: blocks of huge values are scaled",
+        "cpp/kernels/algorithms.inl.hpp",
+        "most > power_of_two(480) ? -1",
+        "most > power_of_two(1000) ? -1",
+        "test_norm_range.py",
+    ),
+    Mutant(
+        "clip: norm = max_norm writes nothing",
+        "cpp/core/clip.cpp",
+        "if (norm <= max_norm) {",
+        "if (norm < max_norm) {",
+        "test_no_write.py test_clip_semantics.py",
+    ),
+    Mutant(
+        "floating-point environment: it is given back",
+        "cpp/core/fp_environment.hpp",
+        "~FpEnvironment() { _mm_setcsr(control_); }",
+        "~FpEnvironment() { _mm_setcsr(kMasked); }",
+        "test_fp_environment.py",
+    ),
+    Mutant(
+        "overlap: arrays that share memory are refused",
+        "cpp/core/overlap.cpp",
+        "disjoint &= one.begin >= reach;",
+        "",
+        "test_overlap.py",
+    ),
+    Mutant(
+        "leaves: read-only arrays are refused",
+        "cpp/bindings/leaves.cpp",
+        "access_ == Access::kInPlace && !array.writeable()",
+        "false && !array.writeable()",
+        "test_bad_input.py",
+    ),
+    Mutant(
+        "fork: the child starts threads of its own",
+        "cpp/core/pool.cpp",
+        "void forget_pool() { pool.store(nullptr); }",
+        "void forget_pool() {}",
+        "test_processes.py",
+    ),
+]
+
+
+class Workshop:
+    """A copy of the tree that is built and tested in place."""
+
+    def __init__(self, folder: Path) -> None:
+        self.source = folder / "source"
+        self.build = folder / "build"
+        ignore = shutil.ignore_patterns(".git", "build", "dist", ".*_cache", "__pycache__")
+        shutil.copytree(ROOT, self.source, ignore=ignore)
+        subprocess.run(
+            ["cmake", "-S", self.source, "-B", self.build, "-G", "Ninja"]
+            + [f"-DPython_EXECUTABLE={sys.executable}"]
+            + [f"-Dpybind11_DIR={pybind11.get_cmake_dir()}"],
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+
+    def make(self) -> None:
+        subprocess.run(["cmake", "--build", self.build, "--", "--quiet"], check=True)
+        for module in self.build.glob("cpp/_gradclip*.so"):
+            shutil.copy(module, self.source / "python" / "gradclip")
+
+    def test(self, names: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
+        return subprocess.run(
+            command + [f"tests/{name}" for name in names.split()],
+            cwd=self.source,
+            env=os.environ | {"PYTHONPATH": str(self.source / "python")},
+            capture_output=True,
+            text=True,
+        )
+
+    def first_failure(self, mutant: Mutant) -> str | None:
+        """The test that notices the mutant, or None if it survives."""
+        file = self.source / mutant.file
+        text = file.read_text()
+        if text.count(mutant.old) != 1:
+            raise SystemExit(f"{mutant.file} has not exactly one {mutant.old!r}")
+        file.write_text(text.replace(mutant.old, mutant.new))
+        self.make()
+        result = self.test(mutant.tests)
+        file.write_text(text)
+        if result.returncode == 0:
+            return None
+        failures = [line for line in result.stdout.splitlines() if line.startswith("FAILED")]
+        return failures[0].split(" - ")[0].removeprefix("FAILED ") if failures else "a crash"
+
+
+def main() -> None:
+    word = sys.argv[1] if len(sys.argv) > 1 else ""
+    mutants = [mutant for mutant in MUTANTS if word in mutant.promise]
+    survivors = 0
+    with tempfile.TemporaryDirectory() as folder:
+        workshop = Workshop(Path(folder))
+        workshop.make()
+        names = " ".join(sorted({name for mutant in mutants for name in mutant.tests.split()}))
+        untouched = workshop.test(names)
+        if untouched.returncode != 0:
+            raise SystemExit(f"the tests fail without any mutation:\n{untouched.stdout}")
+        for mutant in mutants:
+            failure = workshop.first_failure(mutant)
+            survivors += failure is None
+            verdict = f"killed by {failure}" if failure else "SURVIVED"
+            print(f"{mutant.promise}\n    {verdict}", flush=True)
+    print(f"{len(mutants) - survivors} of {len(mutants)} mutants killed")
+    raise SystemExit(survivors > 0)
+
+
+if __name__ == "__main__":
+    main()
