@@ -126,9 +126,11 @@ class Workshop:
         ignore = shutil.ignore_patterns(".git", "build", "dist", ".*_cache", "__pycache__")
         shutil.copytree(ROOT, self.source, ignore=ignore)
         subprocess.run(
-            ["cmake", "-S", self.source, "-B", self.build, "-G", "Ninja"]
-            + [f"-DPython_EXECUTABLE={sys.executable}"]
-            + [f"-Dpybind11_DIR={pybind11.get_cmake_dir()}"],
+            [
+                *("cmake", "-S", self.source, "-B", self.build, "-G", "Ninja"),
+                f"-DPython_EXECUTABLE={sys.executable}",
+                f"-Dpybind11_DIR={pybind11.get_cmake_dir()}",
+            ],
             check=True,
             stdout=subprocess.DEVNULL,
         )
@@ -139,9 +141,9 @@ class Workshop:
             shutil.copy(module, self.source / "python" / "gradclip")
 
     def test(self, names: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
+        pytest = (sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider")
         return subprocess.run(
-            command + [f"tests/{name}" for name in names.split()],
+            [*pytest, *(f"tests/{name}" for name in names.split())],
             cwd=self.source,
             env=os.environ | {"PYTHONPATH": str(self.source / "python")},
             capture_output=True,
