@@ -64,6 +64,13 @@ PYBIND11_MODULE(_gradclip, module) {
   add(module, scale_functions());
   add(module, thread_functions());
 
+  py::register_local_exception_translator([](std::exception_ptr error) {
+    try {
+      std::rethrow_exception(error);
+    } catch (const PythonError&) {
+      // The error is set already.
+    }
+  });
   module.attr("__version__") = GRADCLIP_VERSION;
   // For gradclip.show_config, gradclip.threads and the tests.
   module.def("_config", config);

@@ -49,7 +49,7 @@ Examples
 >>> gradclip.global_norm({"w": np.array([[3.0, 0.0]]), "b": np.array([4.0])})
 5.0
 >>> gradclip.global_norm(np.array([1e20, 1e20], dtype=np.float32))  # no overflow
-1.414213532496604e+20
+1.4142135907151756e+20
 )";
 
 PyObject* global_norm(PyObject* const* args, Py_ssize_t count, PyObject* keywords) {

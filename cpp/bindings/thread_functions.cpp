@@ -23,6 +23,13 @@ Raises
 ------
 TypeError, ValueError
     n is no integer, or out of range.
+
+Examples
+--------
+>>> import gradclip
+>>> gradclip.set_num_threads(2)
+>>> gradclip.get_num_threads()
+2
 )";
 
 PyObject* set_threads(PyObject* const* args, Py_ssize_t count, PyObject* keywords) {
@@ -43,6 +50,13 @@ int
     The limit of the innermost `threads` block that this thread is in, or else the process's: the
     last `set_num_threads`, GRADCLIP_NUM_THREADS, the first number in OMP_NUM_THREADS, or the
     processors that the affinity mask and the control group's CPU quota allow.
+
+Examples
+--------
+>>> import gradclip
+>>> with gradclip.threads(1):
+...     gradclip.get_num_threads()
+1
 )";
 
 PyObject* get_threads(PyObject* const* args, Py_ssize_t count, PyObject* keywords) {

@@ -38,6 +38,9 @@ __all__ = [
     "threads",
 ]
 
+# Public names are this package's, wherever they are defined.
+show_config.__module__ = threads.__module__ = __name__
+
 
 def __dir__() -> list[str]:
     return __all__

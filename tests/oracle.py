@@ -1,0 +1,132 @@
+"""Exact arithmetic on floats: the slow, readable reference that the tests compare with.
+
+A finite float is an integer times a power of two, so a sum of squares is a Fraction without any
+rounding, and a statement about a norm is a statement about its square: no root is ever rounded.
+"""
+
+import math
+from fractions import Fraction
+
+import numpy as np
+
+EPSILON = {np.dtype("f4"): Fraction(1, 2**23), np.dtype("f8"): Fraction(1, 2**52)}
+NORM_ERROR = Fraction(1, 2**44)  # relative, of a list with a float32 leaf
+
+_CHUNK = 1 << 20  # pieces below 2^27, so that their float64 sums stay below 2^47: exact
+_HALF = 27
+_MASK = (1 << _HALF) - 1
+
+
+def square_sum(*arrays):
+    """Return the exact sum of the squares of all elements of all arrays, as a Fraction."""
+    total = Fraction(0)
+    for array in arrays:
+        flat = np.asarray(array).ravel()
+        for start in range(0, flat.size, _CHUNK):
+            total += _chunk_square_sum(flat[start : start + _CHUNK])
+    return total
+
+
+def _chunk_square_sum(values):
+    digits = 24 if values.dtype == np.float32 else 53
+    fraction, exponent = np.frexp(values)
+    mantissa = np.abs(np.ldexp(fraction, digits)).astype(np.int64)
+    lowest = int(exponent.min())
+    high, low = mantissa >> _HALF, mantissa & _MASK
+    products = [(low * low, 0)]
+    if digits > _HALF:
+        products += [(high * low, _HALF + 1), (high * high, 2 * _HALF)]
+    total = 0
+    for product, shift in products:
+        total += _binned(exponent - lowest, product & _MASK) << shift
+        total += _binned(exponent - lowest, product >> _HALF) << (shift + _HALF)
+    return total * Fraction(2) ** (2 * (lowest - digits))
+
+
+def _binned(exponent, integers):
+    sums = np.bincount(exponent, weights=integers)
+    return sum(int(value) << (2 * power) for power, value in enumerate(sums) if value)
+
+
+def floor_sqrt(value):
+    """Return the largest float64 that is not above the root of a Fraction; inf past the range."""
+    if value == 0:
+        return 0.0
+    shift = max(0, 1200 - (value.numerator.bit_length() - value.denominator.bit_length()) // 2)
+    root = math.isqrt(value.numerator * 4**shift // value.denominator)
+    ulp_exponent = max(root.bit_length() - 53 - shift, -1074)
+    try:
+        return math.ldexp(root >> (ulp_exponent + shift), ulp_exponent)
+    except OverflowError:
+        return math.inf
+
+
+def is_within_one_ulp(norm, squares):
+    """Tell whether a float is at most one ulp (of the true norm) from the root of `squares`."""
+    ulp = Fraction(math.ulp(floor_sqrt(squares)))
+    return max(norm - ulp, 0) ** 2 <= squares <= (norm + ulp) ** 2
+
+
+def is_within(norm, squares, error):
+    """Tell whether a float is at most `error` (relative) from the root of `squares`."""
+    return (1 - error) ** 2 * squares <= norm**2 <= (1 + error) ** 2 * squares
+
+
+def assert_norm_is_right(norm, *arrays):
+    """Assert the accuracy that is promised for the norm of these arrays."""
+    assert type(norm) is float
+    assert math.isfinite(norm), norm
+    squares = square_sum(*arrays)
+    if any(array.dtype == np.float32 for array in arrays):
+        right = is_within(Fraction(norm), squares, NORM_ERROR)
+    else:
+        right = is_within_one_ulp(Fraction(norm), squares)
+    assert right, f"norm {norm!r}, truth from {floor_sqrt(squares)!r} up"
+
+
+def assert_norm_is_bounded(written, max_norm):
+    """Assert that the exact norm of the written arrays is not above `max_norm`."""
+    assert all(np.isfinite(array).all() for array in written)
+    squares = square_sum(*written)
+    assert squares <= Fraction(max_norm) ** 2, f"{floor_sqrt(squares)!r} above {max_norm!r}"
+
+
+def assert_norm_is_tight(written, target):
+    """Assert that the exact norm of the written arrays falls short by 4 ε of `target` at most."""
+    epsilon = max(EPSILON[array.dtype] for array in written)
+    squares = square_sum(*written)
+    least = (1 - 4 * epsilon) * Fraction(target)
+    assert squares >= least**2, f"{floor_sqrt(squares)!r} too far below {float(target)!r}"
+
+
+def is_normal(*arrays):
+    """Tell whether no element is subnormal."""
+    return all(
+        bool(np.all((array == 0) | (np.abs(array) >= np.finfo(array.dtype).smallest_normal)))
+        for array in arrays
+    )
+
+
+def times_toward_zero(array, factor):
+    """Return array·factor rounded toward zero, for normal results and a factor of its dtype."""
+    if array.dtype == np.float32:
+        exact = array.astype(np.float64) * np.float64(factor)
+        rounded = exact.astype(np.float32)
+        return np.where(np.abs(rounded) > np.abs(exact), np.nextafter(rounded, 0), rounded)
+    scaled, exponent = np.frexp(array)
+    factor_scaled, factor_exponent = math.frexp(factor)
+    product = scaled * factor_scaled
+    above = np.sign(_product_error(scaled, factor_scaled, product)) * np.sign(product) < 0
+    product = np.where(above, np.nextafter(product, 0), product)
+    return np.ldexp(product, exponent + factor_exponent)
+
+
+def _product_error(a, b, product):
+    a_high, b_high = _high_half(a), _high_half(b)
+    a_low, b_low = a - a_high, b - b_high
+    return ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low
+
+
+def _high_half(value):
+    scaled = value * (2.0**27 + 1)
+    return scaled - (scaled - value)

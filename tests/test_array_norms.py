@@ -1,0 +1,78 @@
+"""The norm of each array."""
+
+import math
+
+import numpy as np
+import oracle
+import pytest
+from buffers import unchanged
+
+import gradclip
+
+pytestmark = pytest.mark.usefixtures("isa")
+
+
+def test_one_float64_per_array_in_traversal_order(rng):
+    grads = {"a": [rng.standard_normal(700), rng.standard_normal(9).astype("f4")], "b": np.ones(4)}
+    norms = gradclip.array_norms(grads)
+    assert type(norms) is np.ndarray
+    assert norms.dtype == np.float64
+    assert norms.shape == (3,)
+    for norm, array in zip(norms.tolist(), [*grads["a"], grads["b"]], strict=True):
+        oracle.assert_norm_is_right(norm, array)
+
+
+def test_each_norm_has_the_bits_of_the_global_norm_of_that_array(dtype, rng):
+    arrays = [rng.standard_normal(size).astype(dtype) for size in (1, 33, 16385, 300_000)]
+    assert gradclip.array_norms(arrays).tolist() == [gradclip.global_norm(a) for a in arrays]
+
+
+def test_none_leaves_are_skipped():
+    assert gradclip.array_norms([None, np.ones(4), None]).tolist() == [2.0]
+
+
+def test_no_arrays_give_an_empty_array():
+    for empty in ([], (), {}, [None], [[], {"a": ()}]):
+        norms = gradclip.array_norms(empty)
+        assert norms.shape == (0,)
+        assert norms.dtype == np.float64
+
+
+def test_empty_array_has_norm_zero(dtype):
+    empties = [np.empty(0, dtype), np.empty((3, 0, 2), dtype)]
+    assert gradclip.array_norms(empties).tolist() == [0.0, 0.0]
+
+
+def test_a_lone_array_gives_one_norm():
+    assert gradclip.array_norms(np.full(4, 3.0)).tolist() == [6.0]
+
+
+def test_non_finite_values_never_raise(dtype):
+    arrays = [np.array(v, dtype) for v in ([1, np.nan, np.inf], [2.0], [np.inf, 1], [-np.inf])]
+    norms = gradclip.array_norms(arrays).tolist()
+    assert math.isnan(norms[0])
+    assert norms[1:] == [2.0, math.inf, math.inf]
+
+
+def test_norms_past_the_range_are_inf():
+    assert gradclip.array_norms([np.full(4, 1e308), np.ones(1)]).tolist() == [math.inf, 1.0]
+
+
+def test_extreme_magnitudes_do_not_leak_into_other_arrays():
+    values = [1e-300, 1e300, 1.0, 5e-324, 0.0, 1e200]
+    arrays = [np.array([value]) for value in values]
+    assert gradclip.array_norms(arrays).tolist() == values
+
+
+def test_the_result_belongs_to_the_caller():
+    arrays = [np.ones(4)]
+    first = gradclip.array_norms(arrays)
+    first[0] = -1.0
+    assert gradclip.array_norms(arrays).tolist() == [2.0]
+
+
+def test_reading_writes_nothing(rng):
+    arrays = [rng.standard_normal(100), np.array([-0.0, np.nan])]
+    with unchanged(*arrays):
+        gradclip.array_norms(arrays)
+        gradclip.global_norm(arrays)

@@ -1,0 +1,157 @@
+"""inv_scale: gradients that came multiplied by a loss scale are unscaled in the same call."""
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import oracle
+import pytest
+from buffers import same_bits, unchanged
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from strategies import gradients, thresholds
+
+import gradclip
+
+pytestmark = pytest.mark.usefixtures("isa")
+
+
+@pytest.fixture
+def grads(dtype, rng):
+    return [rng.standard_normal(size).astype(dtype) for size in (3, 700, 20_000)]
+
+
+def test_one_is_the_plain_clip(grads):
+    norm = gradclip.global_norm(grads)
+    with unchanged(*grads):
+        assert gradclip.clip_by_global_norm_(grads, norm, inv_scale=1) == norm
+
+
+@pytest.mark.parametrize("inv_scale", [2.0**-16, 0.5, 8.0])
+def test_unclipped_gradients_are_multiplied(inv_scale, grads):
+    expected = [array * array.dtype.type(inv_scale) for array in grads]
+    norm = gradclip.global_norm(grads)
+    assert gradclip.clip_by_global_norm_(grads, 1e9, inv_scale=inv_scale) == norm * inv_scale
+    assert all(map(same_bits, grads, expected))
+
+
+@pytest.mark.parametrize("inv_scale", [1 / 3, 1e-5, math.pi])
+def test_unclipped_products_are_within_two_roundings(inv_scale, grads, dtype):
+    before = [array.copy() for array in grads]
+    gradclip.clip_by_global_norm_(grads, math.inf, inv_scale=inv_scale)
+    for new, old in zip(grads, before, strict=True):
+        np.testing.assert_allclose(new, old * inv_scale, rtol=2.0 * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("inv_scale", [1 / 3, 1e-5, math.pi, 1e30])
+def test_the_norm_is_that_of_the_multiplied_gradients(inv_scale, grads, dtype):
+    squares = oracle.square_sum(*grads) * Fraction(inv_scale) ** 2
+    norm = gradclip.clip_by_global_norm_(grads, 0.5, inv_scale=inv_scale)
+    one_ulp_and_a_rounding = Fraction(3, 2**53)
+    error = oracle.NORM_ERROR if dtype == np.float32 else one_ulp_and_a_rounding
+    assert oracle.is_within(Fraction(norm), squares, error)
+
+
+@given(gradients(), st.floats(2.0**-100, 2.0**100), st.data())
+def test_the_exact_norm_written_is_never_above_the_threshold(grads, inv_scale, data):
+    norm = float(gradclip.global_norm(grads) * inv_scale)
+    assume(1e-290 < norm < 1e300)
+    max_norm = data.draw(thresholds(norm))
+    returned = gradclip.clip_by_global_norm_(grads, max_norm, inv_scale=inv_scale)
+    if returned > max_norm:
+        oracle.assert_norm_is_bounded(grads, max_norm)
+
+
+def test_clipped_gradients_have_the_threshold_as_norm(grads):
+    for inv_scale in (1 / 3, 2.0**-10, 1e5):
+        gradclip.scale_(grads, 1 / inv_scale)
+        assert gradclip.clip_by_global_norm_(grads, 0.5, inv_scale=inv_scale) > 0.5
+        oracle.assert_norm_is_bounded(grads, 0.5)
+        oracle.assert_norm_is_tight(grads, 0.5)
+        gradclip.scale_(grads, 3.0)
+
+
+def test_the_decision_is_about_the_multiplied_norm():
+    grads = np.full(4, 8.0)  # norm 16
+    assert gradclip.clip_by_global_norm_(grads, 4.0, inv_scale=0.25) == 4.0
+    assert (grads == 2.0).all()
+    assert gradclip.clip_by_global_norm_(grads, 7.0, inv_scale=2.0) == 8.0
+    oracle.assert_norm_is_bounded([grads], 7.0)
+    oracle.assert_norm_is_tight([grads], 7.0)
+
+
+def test_eps_is_added_to_the_multiplied_norm():
+    grads = np.full(4, 8.0)
+    gradclip.clip_by_global_norm_(grads, 1.0, inv_scale=0.25, eps=1.0)
+    np.testing.assert_allclose(grads, 8 * 0.25 / 5, rtol=2.0**-50)
+
+
+def test_multiplied_values_may_pass_the_range_of_float32():
+    grads = np.full(4, 2.0**100, np.float32)
+    assert gradclip.clip_by_global_norm_(grads, 1.0, inv_scale=2.0**100) == 2.0**201
+    oracle.assert_norm_is_bounded([grads], 1.0)
+    oracle.assert_norm_is_tight([grads], 1.0)
+
+
+def test_a_scale_below_float32_can_still_clip():
+    grads = np.full(4, 2.0**100, np.float32)
+    assert gradclip.clip_by_global_norm_(grads, 2.0**-60, inv_scale=2.0**-160) == 2.0**-59
+    oracle.assert_norm_is_bounded([grads], 2.0**-60)
+    oracle.assert_norm_is_tight([grads], 2.0**-60)
+
+
+def test_the_callable_gets_the_multiplied_norm():
+    norms = []
+    gradclip.clip_by_global_norm_(
+        np.full(4, 8.0), lambda norm: norms.append(norm) or 1.0, inv_scale=0.25
+    )
+    assert norms == [4.0]
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_skip_leaves_the_gradients_scaled_as_they_came(bad, dtype):
+    grads = [np.ones(5, dtype), np.array([1.0, bad], dtype)]
+    with unchanged(*grads):
+        norm = gradclip.clip_by_global_norm_(grads, 1.0, inv_scale=0.5, nonfinite="skip")
+    assert not math.isfinite(norm)
+
+
+def test_non_finite_gradients_raise_and_stay(dtype):
+    grads = [np.ones(5, dtype), np.array([1.0, math.inf], dtype)]
+    with unchanged(*grads), pytest.raises(gradclip.NonFiniteNormError) as error:
+        gradclip.clip_by_global_norm_(grads, 1.0, inv_scale=0.5)
+    assert error.value.path == "grads[1]"
+
+
+def test_zero_and_propagate(dtype):
+    grads = np.array([1.0, math.inf], dtype)
+    assert gradclip.clip_by_global_norm_(grads, 1.0, inv_scale=0.5, nonfinite="propagate") == (
+        math.inf
+    )
+    assert grads[0] == 0
+    assert math.isnan(grads[1])
+    gradclip.clip_by_global_norm_(grads, 1.0, inv_scale=0.5, nonfinite="zero")
+    assert grads.tobytes() == bytes(grads.nbytes)
+
+
+def test_a_multiplied_norm_that_overflows_raises():
+    grads = [np.full(3, 1e200)]
+    with (
+        unchanged(*grads),
+        pytest.raises(gradclip.NonFiniteNormError, match="too large") as error,
+    ):
+        gradclip.clip_by_global_norm_(grads, 1.0, inv_scale=1e200)
+    assert error.value.path is None
+
+
+def test_a_zero_threshold_stores_positive_zeros(dtype):
+    grads = np.array([-1.0, 2.0, -0.0], dtype)
+    assert gradclip.clip_by_global_norm_(grads, 0.0, inv_scale=0.5) == pytest.approx(5**0.5 / 2)
+    assert grads.tobytes() == bytes(grads.nbytes)
+
+
+def test_functional_clip_unscales_the_copies(grads):
+    with unchanged(*grads):
+        clipped, norm = gradclip.clip_by_global_norm(grads, 0.5, inv_scale=1 / 3)
+    assert gradclip.clip_by_global_norm_(grads, 0.5, inv_scale=1 / 3) == norm
+    assert all(map(same_bits, clipped, grads))

@@ -1,0 +1,87 @@
+"""No byte is written, not even with the value it has: shown on memory that can't be written."""
+
+import sys
+
+import pytest
+from subprocesses import output_of, run_python
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs mprotect")
+
+PREPARE = """
+import ctypes, mmap
+import numpy as np
+import gradclip
+
+SIZE = 1 << 20
+libc = ctypes.CDLL(None, use_errno=True)
+memories = []
+
+def locked(values, dtype="f8"):
+    '''Return a writeable array of these values in pages that the kernel keeps from writes.'''
+    memory = mmap.mmap(-1, SIZE)
+    memories.append(memory)
+    array = np.frombuffer(memory, dtype)
+    array[:] = np.resize(values, array.size)
+    assert array.flags.writeable
+    address, length = ctypes.c_void_p(array.ctypes.data), ctypes.c_size_t(SIZE)
+    assert libc.mprotect(address, length, mmap.PROT_READ) == 0
+    return array
+"""
+
+QUIET = {
+    "a loose threshold": "gradclip.clip_by_global_norm_(grads, 1e9)",
+    "a threshold equal to the norm": (
+        "gradclip.clip_by_global_norm_(grads, gradclip.global_norm(grads))"
+    ),
+    "an infinite threshold": "gradclip.clip_by_global_norm_(grads, float('inf'))",
+    "a loose callable": "gradclip.clip_by_global_norm_(grads, lambda norm: 2 * norm)",
+    "a loose threshold with eps": "gradclip.clip_by_global_norm_(grads, 1e9, eps=1.0)",
+    "a known norm within the threshold": "gradclip.clip_with_norm_(grads, 1.0, 0.5)",
+    "a norm": "gradclip.global_norm(grads)",
+    "norms": "gradclip.array_norms(grads)",
+    "the functional clip": "gradclip.clip_by_global_norm(grads, 1e-3)",
+    "an empty clip": "gradclip.clip_by_global_norm_([], 0.0)",
+}
+
+
+@pytest.mark.parametrize("call", QUIET.values(), ids=QUIET)
+def test_unclipped_gradients_are_not_written(call):
+    code = f"""
+grads = [locked([1.0, -0.0, 2.0]), {{"w": locked([3.0, -0.0], "f4")[::3]}}]
+for gradclip_threads in (1, 3):
+    with gradclip.threads(gradclip_threads):
+        {call}
+print("alive")
+"""
+    assert output_of(PREPARE + code) == "alive"
+
+
+@pytest.mark.parametrize("nonfinite", ["skip", "raise"])
+@pytest.mark.parametrize("bad", ["nan", "inf"])
+def test_non_finite_gradients_are_not_written(nonfinite, bad):
+    code = f"""
+grads = [locked([1.0]), locked([float("{bad}"), 1.0])]
+try:
+    gradclip.clip_by_global_norm_(grads, 1.0, inv_scale=0.5, nonfinite="{nonfinite}")
+    print("returned")
+except gradclip.NonFiniteNormError:
+    print("raised")
+"""
+    assert output_of(PREPARE + code) == ("raised" if nonfinite == "raise" else "returned")
+
+
+def test_gradients_are_not_written_before_an_error():
+    code = """
+grads = [locked([1.0])]
+for bad in (3, np.ones(2, int), grads[0], np.broadcast_to(1.0, 3)):
+    try:
+        gradclip.clip_by_global_norm_([*grads, bad], 1e-3)
+    except (TypeError, ValueError):
+        print("raised")
+"""
+    assert output_of(PREPARE + code) == "raised\n" * 3 + "raised"
+
+
+def test_the_memory_is_really_locked():
+    done = run_python(PREPARE + "gradclip.clip_by_global_norm_(locked([1.0]), 1e-3)")
+    assert done.returncode < 0  # killed by the write

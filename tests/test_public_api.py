@@ -1,0 +1,207 @@
+"""The public surface is frozen: names, signatures, types, and what an import does."""
+
+import importlib.metadata
+import inspect
+import pathlib
+import sys
+
+import numpy as np
+import pytest
+from subprocesses import output_of
+
+import gradclip
+
+SIGNATURES = {
+    "global_norm": "(grads, *, ord=2.0)",
+    "array_norms": "(grads, *, ord=2.0)",
+    "clip_by_global_norm_": (
+        "(grads, max_norm, *, ord=2.0, eps=0.0, inv_scale=1.0, nonfinite='raise')"
+    ),
+    "clip_by_global_norm": (
+        "(grads, max_norm, *, ord=2.0, eps=0.0, inv_scale=1.0, nonfinite='raise')"
+    ),
+    "clip_with_norm_": "(grads, max_norm, total_norm, *, eps=0.0)",
+    "scale_": "(grads, factor)",
+    "set_num_threads": "(n)",
+    "get_num_threads": "()",
+    "threads": "(n)",
+    "show_config": "(mode='stdout')",
+}
+
+PUBLIC = {*SIGNATURES, "NonFiniteNormError", "__version__"}
+
+ARGUMENTS = {
+    "global_norm": {},
+    "array_norms": {},
+    "clip_by_global_norm_": {"max_norm": 1.0},
+    "clip_by_global_norm": {"max_norm": 1.0},
+    "clip_with_norm_": {"max_norm": 1.0, "total_norm": 2.0},
+    "scale_": {"factor": 2.0},
+}
+
+
+def test_public_names_are_these():
+    assert set(gradclip.__all__) == PUBLIC
+    assert len(gradclip.__all__) == len(PUBLIC)
+    assert set(dir(gradclip)) == PUBLIC
+
+
+def test_a_star_import_gives_the_public_names():
+    namespace = {}
+    exec("from gradclip import *", namespace)
+    assert set(namespace) - {"__builtins__"} == PUBLIC
+
+
+@pytest.mark.parametrize("name", SIGNATURES)
+def test_signatures(name):
+    signature = inspect.signature(getattr(gradclip, name))
+    without_types = signature.replace(
+        parameters=[p.replace(annotation=p.empty) for p in signature.parameters.values()],
+        return_annotation=signature.empty,
+    )
+    assert str(without_types) == SIGNATURES[name]
+
+
+@pytest.mark.parametrize("name", sorted(PUBLIC - {"__version__"}))
+def test_module_and_name(name):
+    item = getattr(gradclip, name)
+    assert item.__module__ == "gradclip"
+    assert item.__name__ == item.__qualname__ == name
+
+
+@pytest.mark.parametrize("name", SIGNATURES)
+def test_docstrings(name):
+    doc = inspect.getdoc(getattr(gradclip, name))
+    summary = doc.splitlines()[0]
+    assert summary.endswith(".")
+    assert "Examples\n--------\n" in doc
+    if inspect.isroutine(getattr(gradclip, name)) and SIGNATURES[name] != "()":
+        assert "Parameters\n----------\n" in doc
+        assert "Raises\n------\n" in doc
+        for parameter in inspect.signature(getattr(gradclip, name)).parameters:
+            assert f"\n{parameter} : " in doc or f", {parameter}" in doc or f"{parameter}, " in doc
+    if name in ARGUMENTS and name != "scale_":
+        assert "Returns\n-------\n" in doc
+
+
+def test_the_version_is_that_of_the_distribution():
+    assert gradclip.__version__ == importlib.metadata.version("gradclip")
+
+
+def test_types_are_shipped():
+    package = pathlib.Path(gradclip.__file__).parent
+    assert (package / "py.typed").is_file()
+    assert (package / "_gradclip.pyi").is_file()
+
+
+def test_the_error_class():
+    assert issubclass(gradclip.NonFiniteNormError, ArithmeticError)
+    assert not issubclass(gradclip.NonFiniteNormError, ValueError)
+    assert gradclip.NonFiniteNormError.__bases__ == (ArithmeticError,)
+
+
+class TestCalls:
+    @pytest.mark.parametrize("name", ARGUMENTS)
+    def test_arguments_by_name(self, name):
+        function = getattr(gradclip, name)
+        positional = function([np.ones(4)], *ARGUMENTS[name].values())
+        assert str(function(grads=[np.ones(4)], **ARGUMENTS[name])) == str(positional)
+
+    @pytest.mark.parametrize("name", ARGUMENTS)
+    def test_options_by_position_are_refused(self, name):
+        with pytest.raises(TypeError, match=name):
+            getattr(gradclip, name)([np.ones(4)], *ARGUMENTS[name].values(), 2.0)
+
+    @pytest.mark.parametrize("name", ARGUMENTS)
+    def test_missing_arguments_are_refused(self, name):
+        with pytest.raises(TypeError, match="grads"):
+            getattr(gradclip, name)()
+        for missing in ARGUMENTS[name]:
+            given = {key: value for key, value in ARGUMENTS[name].items() if key != missing}
+            with pytest.raises(TypeError, match=missing):
+                getattr(gradclip, name)([np.ones(4)], **given)
+
+    @pytest.mark.parametrize("name", ARGUMENTS)
+    def test_unknown_arguments_are_refused(self, name):
+        with pytest.raises(TypeError, match="no_such"):
+            getattr(gradclip, name)([np.ones(4)], **ARGUMENTS[name], no_such=1)
+
+    @pytest.mark.parametrize("name", ARGUMENTS)
+    def test_an_argument_given_twice_is_refused(self, name):
+        with pytest.raises(TypeError, match="grads"):
+            getattr(gradclip, name)([np.ones(4)], **ARGUMENTS[name], grads=[np.ones(4)])
+
+    def test_names_that_are_not_interned(self):
+        options = {"".join(["e", "ps"]): 0.5, "".join(["non", "finite"]): "".join(["sk", "ip"])}
+        array = np.array([np.nan])
+        gradclip.clip_by_global_norm_(array, 1.0, **options)
+
+
+class TestShowConfig:
+    def test_the_dicts(self):
+        config = gradclip.show_config("dicts")
+        assert set(config) == {"version", "isa", "threads", "compiler"}
+        assert config["version"] == gradclip.__version__
+        assert set(config["isa"]) == {"in_use", "available", "not_built"}
+        assert config["isa"]["in_use"] in config["isa"]["available"]
+        assert config["isa"]["available"][-1] == "scalar"
+        assert not set(config["isa"]["available"]) & set(config["isa"]["not_built"])
+        assert config["compiler"]
+
+    def test_printing_is_the_default(self, capsys):
+        assert gradclip.show_config() is None
+        printed = capsys.readouterr().out
+        assert gradclip.__version__ in printed
+        assert gradclip.show_config("dicts")["isa"]["in_use"] in printed
+        assert gradclip.show_config(mode="stdout") is None
+        assert capsys.readouterr().out == printed
+
+    @pytest.mark.parametrize("mode", ["", "json", "DICTS"])
+    def test_other_modes_are_refused(self, mode):
+        with pytest.raises(ValueError, match="dicts"):
+            gradclip.show_config(mode)
+
+    def test_the_result_belongs_to_the_caller(self):
+        gradclip.show_config("dicts")["isa"]["available"].clear()
+        assert gradclip.show_config("dicts")["isa"]["available"]
+
+
+class TestImport:
+    def test_optional_packages_are_not_imported(self):
+        code = """
+        import sys
+        import gradclip
+        extras = {"torch", "jax", "ml_dtypes", "threadpoolctl", "matplotlib", "rich", "scipy"}
+        print(sorted(extras & set(sys.modules)))
+        """
+        assert output_of(code) == "[]"
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+    def test_no_thread_is_started(self):
+        code = """
+        import os
+        import numpy
+        before = len(os.listdir("/proc/self/task"))
+        import gradclip
+        gradclip.get_num_threads()
+        gradclip.show_config("dicts")
+        print(len(os.listdir("/proc/self/task")) - before)
+        """
+        assert output_of(code, GRADCLIP_NUM_THREADS="8") == "0"
+
+    def test_the_floating_point_flags_of_numpy_stay(self):
+        code = """
+        import numpy, warnings
+        warnings.simplefilter("error")
+        numpy.seterr(all="raise")
+        import gradclip
+        print(numpy.float32(1e-45) != 0, numpy.float64(5e-324) != 0)
+        """
+        assert output_of(code) == "True True"
+
+
+def test_unknown_instruction_sets_are_refused_by_the_hook():
+    before = gradclip.show_config("dicts")["isa"]["in_use"]
+    with pytest.raises(ValueError, match="mmx"):
+        gradclip._gradclip._set_isa("mmx")
+    assert gradclip.show_config("dicts")["isa"]["in_use"] == before

@@ -1,0 +1,83 @@
+"""Norm, clip and scale at every length around lanes and blocks, misalignment and thread count."""
+
+import functools
+import math
+from fractions import Fraction
+
+import numpy as np
+import oracle
+import pytest
+from buffers import guarded, same_bits
+
+import gradclip
+
+LANES, BLOCK = 32, 16384
+SIZES = [0, 1, LANES - 1, LANES, LANES + 1, BLOCK - 1, BLOCK, BLOCK + 1, 8 * BLOCK + 2]
+OFFSETS = [0, 1, 4, 8, 63]  # bytes past a cache line; 1 and 63 misalign every element
+
+pytestmark = [
+    pytest.mark.usefixtures("isa", "num_threads"),
+    pytest.mark.parametrize("size", SIZES),
+    pytest.mark.parametrize("offset", OFFSETS),
+]
+
+
+@functools.cache
+def sample(size, dtype):
+    values = np.random.default_rng(size).standard_normal(size).astype(dtype)
+    values.flags.writeable = False
+    return values
+
+
+@functools.cache
+def exact_squares(size, dtype):
+    return oracle.square_sum(sample(size, dtype))
+
+
+@functools.cache
+def toward_zero(size, dtype, factor):
+    return oracle.times_toward_zero(sample(size, dtype), factor)
+
+
+def assert_guards_are_intact(array, buffer):
+    start = array.ctypes.data - buffer.ctypes.data
+    assert (buffer[:start] == 0xA5).all()
+    assert (buffer[start + array.nbytes :] == 0xA5).all()
+
+
+def test_norm(size, offset, dtype):
+    array, _ = guarded(sample(size, dtype), offset)
+    norm = Fraction(gradclip.global_norm(array))
+    if dtype == np.float32:
+        assert oracle.is_within(norm, exact_squares(size, dtype), oracle.NORM_ERROR)
+    else:
+        assert oracle.is_within_one_ulp(norm, exact_squares(size, dtype))
+
+
+def test_clip_multiplies_every_element_toward_zero_and_no_other_byte(size, offset, dtype):
+    array, buffer = guarded(sample(size, dtype), offset)
+    norm = gradclip.clip_by_global_norm_(array, 0.25)
+    assert_guards_are_intact(array, buffer)
+    if size == 0:
+        assert norm == 0.0
+        return
+    factor = dtype.type(0.25 / norm)
+    candidates = [factor]
+    for _ in range(4):
+        candidates.append(np.nextafter(candidates[-1], dtype.type(0)))
+    products = [toward_zero(size, dtype, candidate) for candidate in candidates]
+    assert any(same_bits(array, product) for product in products)
+
+
+def test_scale_multiplies_every_element_and_no_other_byte(size, offset, dtype):
+    array, buffer = guarded(sample(size, dtype), offset)
+    gradclip.scale_(array, math.pi)
+    assert_guards_are_intact(array, buffer)
+    assert same_bits(array, sample(size, dtype) * dtype.type(math.pi))
+
+
+def test_loose_clip_changes_nothing(size, offset, dtype):
+    array, buffer = guarded(sample(size, dtype), offset)
+    before = buffer.tobytes()
+    gradclip.clip_by_global_norm_(array, 1e6)
+    assert buffer.tobytes() == before

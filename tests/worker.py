@@ -1,0 +1,19 @@
+"""What the processes of test_processes.py do; a module of its own, so that they can import it."""
+
+import numpy as np
+
+import gradclip
+
+
+def sample():
+    """Return gradients that are long enough for several threads."""
+    rng = np.random.default_rng(11)
+    return [rng.standard_normal(900_001), rng.standard_normal(700_001, dtype=np.float32)]
+
+
+def norm_and_bytes(threads):
+    """Return the norm of the sample and the bytes of the clipped sample."""
+    grads = sample()
+    with gradclip.threads(threads):
+        norm = gradclip.clip_by_global_norm_(grads, 0.5)
+    return norm, b"".join(array.tobytes() for array in grads)
