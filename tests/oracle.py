@@ -77,10 +77,9 @@ def assert_norm_is_right(norm, *arrays):
     assert type(norm) is float
     assert math.isfinite(norm), norm
     squares = square_sum(*arrays)
+    right = is_within_one_ulp(Fraction(norm), squares)
     if any(array.dtype == np.float32 for array in arrays):
-        right = is_within(Fraction(norm), squares, NORM_ERROR)
-    else:
-        right = is_within_one_ulp(Fraction(norm), squares)
+        right |= is_within(Fraction(norm), squares, NORM_ERROR)
     assert right, f"norm {norm!r}, truth from {floor_sqrt(squares)!r} up"
 
 

@@ -34,6 +34,24 @@ def test_a_subnormal_factor_keeps_normal_results_accurate(kind, rng):
         oracle.assert_norm_is_tight([values], max_norm)
 
 
+def test_a_subnormal_factor_does_not_overflow_on_the_largest_gradients(kind, rng):
+    for count in (1, 2, 40):
+        for max_norm in (0.5, 1.0, 1.5, 2.0, 2.9, 3.0, 3.5, 3.99, 4.0, 8.0, 1e6):
+            values = (LARGEST[kind] * rng.uniform(0.5, 1, count) / (count**0.5)).astype(kind)
+            clip_checked([values], max_norm)
+            oracle.assert_norm_is_tight([values], max_norm)
+
+
+@given(st.integers(0, 40), st.integers(-20, 40), st.integers(1, 9), st.integers(0, 2**32))
+def test_factors_around_the_largest_subnormal(below_top, beneath, count, seed):
+    rng = np.random.default_rng(seed)
+    for kind in ("f4", "f8"):
+        values = np.ldexp(LARGEST[kind] * rng.uniform(0.5, 1, count), -below_top).astype(kind)
+        norm = gradclip.global_norm(values)
+        if math.isfinite(norm):
+            clip_checked([values], norm * TINY[kind] * 2.0**-beneath)
+
+
 def test_a_factor_below_every_subnormal_of_float32():
     values = np.full(4, 1e38, np.float32)
     clip_checked([values], 1e-37)

@@ -43,6 +43,14 @@ def test_unclipped_products_are_within_two_roundings(inv_scale, grads, dtype):
         np.testing.assert_allclose(new, old * inv_scale, rtol=2.0 * np.finfo(dtype).eps)
 
 
+@pytest.mark.parametrize("inv_scale", [1e-40, 2.0**-149, 2.0**-160])
+def test_a_scale_that_float32_holds_badly_or_not_multiplies_just_as_well(inv_scale):
+    grads = np.array([2.0**100, -3e38, 0.0], np.float32)
+    expected = grads * np.float64(inv_scale)
+    gradclip.clip_by_global_norm_(grads, math.inf, inv_scale=inv_scale)
+    np.testing.assert_allclose(grads, expected, rtol=2.0**-22)
+
+
 @pytest.mark.parametrize("inv_scale", [1 / 3, 1e-5, math.pi, 1e30])
 def test_the_norm_is_that_of_the_multiplied_gradients(inv_scale, grads, dtype):
     squares = oracle.square_sum(*grads) * Fraction(inv_scale) ** 2

@@ -131,6 +131,15 @@ class TestCalls:
         with pytest.raises(TypeError, match="grads"):
             getattr(gradclip, name)([np.ones(4)], **ARGUMENTS[name], grads=[np.ones(4)])
 
+    @pytest.mark.parametrize("arguments", [(), (1, 2), (None,)], ids=repr)
+    def test_arguments_of_set_num_threads(self, arguments):
+        with pytest.raises(TypeError):
+            gradclip.set_num_threads(*arguments)
+
+    def test_get_num_threads_takes_none(self):
+        with pytest.raises(TypeError, match="get_num_threads"):
+            gradclip.get_num_threads(1)
+
     def test_names_that_are_not_interned(self):
         options = {"".join(["e", "ps"]): 0.5, "".join(["non", "finite"]): "".join(["sk", "ip"])}
         array = np.array([np.nan])

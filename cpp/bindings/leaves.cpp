@@ -3,7 +3,6 @@
 #include <cmath>
 
 #include "bindings/errors.hpp"
-#include "bindings/ndarray.hpp"
 #include "core/overlap.hpp"
 
 namespace py = pybind11;
@@ -19,6 +18,14 @@ bool is_masked(PyObject* array) {
   PyObject* const module = PyDict_GetItemString(PyImport_GetModuleDict(), "numpy.ma");  // borrowed
   if (module == nullptr) return false;
   return PyObject_IsInstance(array, py::handle(module).attr("MaskedArray").ptr()) == 1;
+}
+
+// Fetches the structs of arrays to come: they lie anywhere, and reading them is all that is done.
+void prefetch(PyObject* list, Py_ssize_t i) {
+  if (i >= PyList_GET_SIZE(list)) return;
+  const char* object = reinterpret_cast<const char*>(PyList_GET_ITEM(list, i));
+  __builtin_prefetch(object);
+  __builtin_prefetch(object + 64);
 }
 
 [[noreturn]] void refuse_object(PyObject* object, const std::string& path) {
@@ -93,6 +100,7 @@ void Leaves::visit_items(PyObject* container, const Place& place, int depth) {
   // The size is read again each time: code that runs meanwhile may change a list.
   if (PyList_Check(container)) {
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(container); ++i) {
+      prefetch(container, i + 8);
       visit(PyList_GET_ITEM(container, i), {here, nullptr, i}, depth);
     }
   } else {
@@ -120,7 +128,8 @@ void Leaves::visit_pairs(PyObject* mapping, std::ptrdiff_t container, int depth)
 
 void Leaves::add(PyObject* object, const Place& place) {
   const NdArray array(object);
-  if (!array.dtype() || !array.native_byte_order() || is_masked(object)) {
+  const std::optional<DType> dtype = array.dtype();
+  if (!dtype || !array.native_byte_order() || is_masked(object)) {
     refuse_dtype(object, path(place));
   }
   if (access_ == Access::kInPlace && !array.writeable()) {
@@ -133,30 +142,31 @@ void Leaves::add(PyObject* object, const Place& place) {
   if (access_ == Access::kFresh) {
     fresh = py::module_::import("numpy").attr("empty_like")(py::handle(object));
   }
-  add_span(object, fresh ? fresh.ptr() : object);
+  const NdArray out(fresh ? fresh.ptr() : object);
+  if (array.contiguous()) {
+    spans_.add_contiguous(array.data(), out.data(), array.size(), *dtype);
+  } else {
+    add_strided(array, out, *dtype, place);
+  }
   leaves_.push_back({place, object, fresh.ptr()});
   fresh.release();
   Py_INCREF(object);
   Py_XINCREF(place.key);
-  if (access_ == Access::kInPlace && overlaps_itself(spans_, spans_[spans_.size() - 1])) {
-    raise(PyExc_ValueError,
-          "%s overlaps itself: elements share memory, as after broadcast_to; pass a copy",
-          path(place).c_str());
-  }
 }
 
-void Leaves::add_span(PyObject* object, PyObject* target) {
-  const NdArray array(object);
-  const NdArray out(target);
-  if (array.contiguous()) {
-    return spans_.add_contiguous(array.data(), out.data(), array.size(), *array.dtype());
-  }
+void Leaves::add_strided(const NdArray& array, const NdArray& out, DType dtype,
+                         const Place& place) {
   axes_.clear();
   for (int i = 0; i < array.ndim(); ++i) {
     axes_.push_back(
         {static_cast<std::size_t>(array.shape()[i]), array.strides()[i], out.strides()[i]});
   }
-  spans_.add_strided(array.data(), out.data(), axes_, *array.dtype());
+  spans_.add_strided(array.data(), out.data(), axes_, dtype);
+  if (access_ == Access::kInPlace && overlaps_itself(spans_, spans_[spans_.size() - 1])) {
+    raise(PyExc_ValueError,
+          "%s overlaps itself: elements share memory, as after broadcast_to; pass a copy",
+          path(place).c_str());
+  }
 }
 
 void Leaves::check_overlap() const {

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "bindings/ndarray.hpp"
 #include "core/span.hpp"
 
 namespace gradclip {
@@ -53,7 +54,7 @@ class Leaves {
   void visit_items(PyObject* container, const Place& place, int depth);
   void visit_pairs(PyObject* mapping, std::ptrdiff_t container, int depth);
   void add(PyObject* array, const Place& place);
-  void add_span(PyObject* array, PyObject* target);
+  void add_strided(const NdArray& array, const NdArray& out, DType dtype, const Place& place);
   void check_overlap() const;
   std::string path(const Place& place) const;
   pybind11::object rebuild(PyObject* object, std::size_t& next) const;

@@ -29,9 +29,16 @@ void relax() noexcept {
 #endif
 }
 
-// Spins before a worker parks or a waiting caller yields: about 50 µs, since waking a parked
-// thread costs 5 to 50 µs and the second pass of a clip follows the first within 10.
-constexpr int kSpins = 2000;
+// Rounds that a worker waits before it parks: about 50 µs, since waking a parked thread costs 5
+// to 50 µs and the second pass of a clip follows the first within 10.
+constexpr int kRounds = 100;
+
+// Waits a moment, 0.5 µs, and lets another thread run if one waits for this processor. Without
+// the latter, a worker that shares a processor with its caller spins while the caller can't go on.
+void wait_a_round() noexcept {
+  for (int i = 0; i < 16; ++i) relax();
+  std::this_thread::yield();
+}
 
 // How many chunks a range has left, and the pass they belong to. A chunk is claimed by counting
 // down, which fails if the pass is over: so a thread that wakes up late, or not at all, can
@@ -81,9 +88,9 @@ struct alignas(128) Slot {
   }
 
   std::uint32_t wait_for_epoch_after(std::uint32_t seen) {
-    for (int i = 0; i < kSpins; ++i) {
+    for (int i = 0; i < kRounds; ++i) {
       if (tickets.current_epoch() != seen) return tickets.current_epoch();
-      relax();
+      wait_a_round();
     }
     std::unique_lock lock(mutex);
     parked.store(true);
@@ -112,9 +119,7 @@ class Pool {
       slots_[w].publish(epoch_, first, static_cast<std::uint32_t>(last - first));
     }
     work(0, epoch_);
-    for (int i = 0; remaining_.load(std::memory_order_acquire) > 0; ++i) {
-      i < kSpins ? relax() : std::this_thread::yield();
-    }
+    while (remaining_.load(std::memory_order_acquire) > 0) wait_a_round();
   }
 
  private:

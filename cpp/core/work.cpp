@@ -11,7 +11,7 @@ constexpr std::size_t kLargestChunk = std::size_t{1} << 20;
 constexpr std::size_t kSmallestChunk = std::size_t{1} << 17;
 
 // Below this a second thread costs more than it brings: 8 µs for its wake-up and the barriers.
-constexpr std::size_t kLeastParallelBytes = std::size_t{1} << 20;
+constexpr std::size_t kLeastParallelBytes = std::size_t{3} << 18;
 
 }  // namespace
 

@@ -29,21 +29,23 @@ void fill(Vector (&v)[kCount], Vector value) {
   for (auto& one : v) one = value;
 }
 
-// Calls add_row for each row of kLanes elements, the last one filled up with zeros. One call site
-// inside one loop: with a second one for the tail, GCC keeps the accumulators in memory.
+// Calls add_row for each row of kLanes elements, the last one filled up with zeros. One call site:
+// with a second one for the tail, GCC keeps the accumulators in memory.
 template <class T, class AddRow>
 void for_each_row(const std::byte* x, std::size_t n, AddRow add_row) {
   constexpr std::size_t kRow = kLanes * sizeof(T);
   std::byte padded[kRow];
-  for (; n > 0; x += kRow) {
-    const std::byte* row = x;
-    if (n < kLanes) {
-      __builtin_memset(padded, 0, kRow);
-      __builtin_memcpy(padded, x, n * sizeof(T));
-      row = padded;
+  const std::byte* end = x + n / kLanes * kRow;
+  for (std::size_t tail = n % kLanes;; tail = 0) {
+    for (; x != end; x += kRow) add_row(x);
+    if (tail == 0) return;
+    const Vector zero = Isa::broadcast(0.0);  // memset would be a slow `rep stos`
+    for (std::size_t i = 0; i < kRow; i += sizeof zero) {
+      __builtin_memcpy(padded + i, &zero, sizeof zero);
     }
-    add_row(row);
-    n -= n < kLanes ? n : kLanes;
+    __builtin_memcpy(padded, x, tail * sizeof(T));
+    x = padded;
+    end = padded + kRow;
   }
 }
 

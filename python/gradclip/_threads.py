@@ -1,5 +1,6 @@
 """The thread limit of a block of code."""
 
+import operator
 from types import TracebackType
 from typing import Self
 
@@ -19,7 +20,7 @@ class threads:
     Raises
     ------
     TypeError, ValueError
-        On entry: n is no integer, or out of range.
+        n is no integer, or, on entry, out of range.
 
     Examples
     --------
@@ -30,7 +31,7 @@ class threads:
     """
 
     def __init__(self, n: int) -> None:
-        self._n = n
+        self._n = operator.index(n)
         self._previous: list[int] = []
 
     def __enter__(self) -> Self:

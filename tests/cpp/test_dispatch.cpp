@@ -1,0 +1,66 @@
+// The table of kernels in use: the best one, or the one asked for.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <set>
+#include <string_view>
+#include <vector>
+
+#include "dispatch/dispatch.hpp"
+#include "isas.hpp"
+
+namespace gradclip::test {
+namespace {
+
+bool contains(const std::vector<std::string_view>& names, std::string_view name) {
+  return std::ranges::find(names, name) != names.end();
+}
+
+TEST_CASE("the best available instruction set is used unless another is selected") {
+  CHECK(kernels().name == available_isas().front());
+}
+
+TEST_CASE("instruction sets are listed best first, and scalar always") {
+  const std::vector<std::string_view> best_first{"avx512", "avx2", "neon", "scalar"};
+  const auto names = available_isas();
+  CHECK(names.back() == "scalar");
+  CHECK(std::ranges::is_sorted(names, {}, [&](std::string_view name) {
+    const auto place = std::ranges::find(best_first, name);
+    CHECK_MESSAGE(place != best_first.end(), name);
+    return place - best_first.begin();
+  }));
+  CHECK(std::set(names.begin(), names.end()).size() == names.size());
+}
+
+TEST_CASE("what the compiler built and the processor runs is available") {
+#if defined(GRADCLIP_HAVE_AVX2)
+  const bool runs = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  CHECK(contains(available_isas(), "avx2") == runs);
+#endif
+  for (const std::string_view name : isas_not_built()) CHECK(!contains(available_isas(), name));
+}
+
+TEST_CASE("a selected instruction set is in force, with kernels of its own") {
+  std::set<const void*> tables;
+  std::set<Partial (*)(const std::byte*, std::size_t)> sums;
+  for_each_isa([&](const KernelTable& table) {
+    CHECK(&kernels() == &table);
+    CHECK(tables.insert(&table).second);
+    for (const DTypeKernels& dtype : table.dtypes) CHECK(sums.insert(dtype.sum_squares).second);
+  });
+  CHECK(tables.size() == available_isas().size());
+}
+
+TEST_CASE("an unknown instruction set is refused, and nothing changes") {
+  for_each_isa([](const KernelTable& table) {
+    for (const char* name : {"", "sse9", "AVX2", "avx", "avx22", "scalar "}) {
+      CHECK_MESSAGE(!select_isa(name), name);
+      CHECK(&kernels() == &table);
+    }
+    for (const std::string_view name : isas_not_built()) CHECK_MESSAGE(!select_isa(name), name);
+    CHECK(&kernels() == &table);
+  });
+}
+
+}  // namespace
+}  // namespace gradclip::test

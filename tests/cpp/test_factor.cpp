@@ -1,0 +1,172 @@
+// The factor of a clip, judged in exact arithmetic.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "core/factor.hpp"
+#include "exact.hpp"
+#include "memory.hpp"
+#include "random.hpp"
+
+namespace gradclip::test {
+namespace {
+
+Exact value(Factor factor) {
+  return static_cast<Exact>(factor.mantissa) * power_of_two(factor.exponent);
+}
+
+Exact next_value(Factor factor) {
+  return value({std::nextafter(factor.mantissa, INFINITY), factor.exponent});
+}
+
+struct Question {
+  double max_norm;
+  double norm;
+  double eps;
+  double inv_scale;
+
+  Exact target() const { return static_cast<Exact>(inv_scale) * static_cast<Exact>(max_norm); }
+  Factor answer(bool widened) const { return clip_factor(max_norm, norm, eps, inv_scale, widened); }
+};
+
+// Every exponent that a float64 has, or numbers as they are met.
+Question random_question(Random& random) {
+  const bool extreme = random.one_in(2);
+  const auto number = [&] {
+    return extreme ? random.positive(-1074, 1023) : random.positive(-10, 10);
+  };
+  Question q{number(), number(), random.one_in(2) ? number() : 0.0, 1.0};
+  if (random.one_in(2)) q.inv_scale = number();
+  if (random.one_in(8)) q.norm = q.max_norm;
+  if (random.one_in(8)) q.eps = q.norm * 0x1p-53;
+  if (random.one_in(8)) q.max_norm = std::ldexp(1.0, random.between(-100, 100));
+  if (random.one_in(8)) q.norm = std::ldexp(1.0, random.between(-100, 100));
+  return q;
+}
+
+constexpr int kRounds = 100'000;
+
+#define CAPTURE_QUESTION(q) \
+  CAPTURE((q).max_norm);    \
+  CAPTURE((q).norm);        \
+  CAPTURE((q).eps);         \
+  CAPTURE((q).inv_scale)
+
+TEST_CASE("float64: factor times (norm + an ulp + eps) is not above inv_scale times max_norm") {
+  Random random(1);
+  for (int round = 0; round < kRounds; ++round) {
+    const Question q = random_question(random);
+    CAPTURE_QUESTION(q);
+    const Exact factor = value(q.answer(false));
+    const Exact upper = static_cast<Exact>(q.norm) + ulp(q.norm);
+    CHECK(sum_is_at_most(factor * upper, factor * static_cast<Exact>(q.eps), q.target()));
+  }
+}
+
+TEST_CASE("float64: the next larger factor breaks the promise") {
+  Random random(2);
+  for (int round = 0; round < kRounds; ++round) {
+    Question q = random_question(random);
+    q.eps = 0.0;
+    CAPTURE_QUESTION(q);
+    const Exact upper = static_cast<Exact>(q.norm) + ulp(q.norm);
+    CHECK((next_value(q.answer(false)) * upper > q.target()));
+  }
+}
+
+TEST_CASE("narrower: factor times (norm · (1 + 2^-44) + eps) keeps the promise") {
+  Random random(3);
+  for (int round = 0; round < kRounds; ++round) {
+    const Question q = random_question(random);
+    CAPTURE_QUESTION(q);
+    const Exact factor = value(q.answer(true));
+    const Exact upper = static_cast<Exact>(q.norm) * (1 + power_of_two(-44));
+    CHECK(sum_is_at_most(factor * upper, factor * static_cast<Exact>(q.eps), q.target()));
+  }
+}
+
+TEST_CASE("the next larger factor breaks the promise to within rounding of norm + eps") {
+  Random random(4);
+  for (int round = 0; round < kRounds; ++round) {
+    const Question q = random_question(random);
+    CAPTURE_QUESTION(q);
+    for (const bool widened : {false, true}) {
+      CAPTURE(widened);
+      const Exact norm = static_cast<Exact>(q.norm) * (widened ? 1 + power_of_two(-43) : Exact{1});
+      const Exact upper = norm + 2 * ulp(q.norm) + static_cast<Exact>(q.eps);
+      CHECK((next_value(q.answer(widened)) * upper * (1 + power_of_two(-51)) > q.target()));
+    }
+  }
+}
+
+TEST_CASE("a factor as float64 is rounded down to the largest") {
+  Random random(5);
+  for (int round = 0; round < kRounds; ++round) {
+    const Factor factor{random.positive(-2, 0), random.between(-1100, 1100)};
+    CAPTURE(factor.mantissa);
+    CAPTURE(factor.exponent);
+    const double result = to_float64(factor);
+    CHECK((static_cast<Exact>(result) <= value(factor)));
+    if (result < std::numeric_limits<double>::max()) {
+      CHECK((static_cast<Exact>(std::nextafter(result, INFINITY)) > value(factor)));
+    }
+  }
+  CHECK(to_float64({0.75, -5000}) == 0.0);
+  CHECK(to_float64({0.75, 5000}) == std::numeric_limits<double>::max());
+}
+
+// Exponents of factors that leave a normal result of some finite number.
+template <class T>
+constexpr int kLeastExponent =
+    std::numeric_limits<T>::min_exponent - std::numeric_limits<T>::max_exponent;
+
+template <class T>
+Factor random_factor(Random& random) {
+  const int exponent =
+      random.between(kLeastExponent<T> + 2, std::numeric_limits<T>::max_exponent - 1);
+  return {random.positive(-2, 0), exponent};
+}
+
+TEST_CASE_TEMPLATE("the steps of a factor are its largest value in the dtype, subnormal or not", T,
+                   float, double) {
+  using Limits = std::numeric_limits<T>;
+  Random random(6);
+  for (int round = 0; round < kRounds; ++round) {
+    const Factor factor = random_factor<T>(random);
+    CAPTURE(factor.mantissa);
+    CAPTURE(factor.exponent);
+    const Steps result = steps(factor, dtype_of<T>());
+    const T first = static_cast<T>(result.first);
+    const Exact second = static_cast<Exact>(result.second);
+    CHECK(static_cast<double>(first) == result.first);
+    CHECK(first >= Limits::min());  // so with all bits of its mantissa
+    CHECK((static_cast<Exact>(first) * second <= value(factor)));
+    CHECK((static_cast<Exact>(std::nextafter(first, Limits::infinity())) * second > value(factor)));
+    const bool normal = value(factor) >= static_cast<Exact>(Limits::min());
+    CHECK((result.second == 1.0) == normal);
+  }
+}
+
+TEST_CASE_TEMPLATE("the first of two steps makes no number larger", T, float, double) {
+  Random random(7);
+  for (int round = 0; round < kRounds; ++round) {
+    const Factor factor = random_factor<T>(random);
+    const Steps result = steps(factor, dtype_of<T>());
+    if (result.second == 1.0) continue;
+    CAPTURE(factor.mantissa);
+    CAPTURE(factor.exponent);
+    REQUIRE(result.first <= 1.0);
+  }
+}
+
+TEST_CASE_TEMPLATE("factors beyond the range of the dtype end at its largest value and at zero", T,
+                   float, double) {
+  const Steps largest = steps({0.75, 5000}, dtype_of<T>());
+  CHECK(largest.first == static_cast<double>(std::numeric_limits<T>::max()));
+  CHECK(largest.second == 1.0);
+  CHECK(steps({0.75, -5000}, dtype_of<T>()).first == 0.0);
+}
+
+}  // namespace
+}  // namespace gradclip::test

@@ -1,0 +1,186 @@
+// The caller's floating-point mode and flags: kept bit for bit, and without influence.
+#include <doctest/doctest.h>
+
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <vector>
+
+#include "arrays.hpp"
+#include "core/clip.hpp"
+#include "core/fp_environment.hpp"
+#include "core/passes.hpp"
+#include "memory.hpp"
+#include "threads.hpp"
+
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+#endif
+
+namespace gradclip::test {
+namespace {
+
+// The whole control and status register, or both of them.
+#if defined(__x86_64__)
+using State = std::uint32_t;
+State state() { return _mm_getcsr(); }
+void set_state(State s) { _mm_setcsr(s); }
+
+// Exceptions masked or not, rounding up, down and toward zero, FTZ, DAZ, flags raised or not.
+constexpr State kStates[] = {0x1f80, 0x1fbf, 0x5f80, 0x3f80, 0x7f80,
+                             0x9f80, 0x1fc0, 0x9fc0, 0xffff, 0x8040};
+#elif defined(__aarch64__)
+using State = std::uint64_t;  // FPSR above FPCR
+State state() {
+  std::uint64_t control, status;
+  asm volatile("mrs %0, fpcr" : "=r"(control));
+  asm volatile("mrs %0, fpsr" : "=r"(status));
+  return status << 32 | control;
+}
+void set_state(State s) {
+  asm volatile("msr fpcr, %0" : : "r"(s & 0xffffffff) : "memory");
+  asm volatile("msr fpsr, %0" : : "r"(s >> 32) : "memory");
+}
+
+// Rounding up, down and toward zero, FZ, DN, flags raised or not.
+constexpr State kStates[] = {0,        0x1f00000000, 1u << 22,     2u << 22,
+                             3u << 22, 1u << 24,     0x9f01c00000, 1u << 25};
+#endif
+
+// What a call gives, as bytes.
+using Result = std::vector<double>;
+
+Arrays subnormal_and_huge() {
+  Random random(1);
+  Arrays arrays;
+  arrays.add(random_values(random, 5000, -149, -126), DType::kFloat32);
+  arrays.add(random_values(random, 300'000, -1070, -1020), DType::kFloat64);
+  arrays.add(random_values(random, 5000, 900, 1000), DType::kFloat64, 1, 3);
+  arrays.add(random_values(random, 5000, 100, 120), DType::kFloat32, 2);
+  return arrays;
+}
+
+void append(Result& result, const Arrays& arrays) {
+  for (std::size_t i = 0; i < arrays.size(); ++i) {
+    const Values values = arrays.read(i);
+    result.insert(result.end(), values.begin(), values.end());
+  }
+}
+
+// Calls library() with the caller's state `caller`; nothing else runs in that.
+template <class Library>
+State state_after(State caller, const Library& library) {
+  const State before = state();
+  set_state(caller);
+  library();
+  const State after = state();
+  set_state(before);
+  return after;
+}
+
+Result norms_in(State caller) {
+  Arrays arrays = subnormal_and_huge();
+  const SpanList spans = arrays.spans();
+  const Work work(spans);
+  Norms norms(work);
+  Result result(3 + arrays.size());
+  std::size_t first = 0;
+  CHECK(state_after(caller, [&] { norms.measure(); }) == caller);
+  CHECK(state_after(caller, [&] { result[0] = norms.norm(); }) == caller);
+  CHECK(state_after(caller, [&] { result[1] = norms.norm(0.7); }) == caller);
+  CHECK(state_after(caller, [&] { result[2] = norms.norm(1e-310); }) == caller);
+  CHECK(state_after(caller, [&] { norms.array_norms(&result[3]); }) == caller);
+  CHECK(state_after(caller, [&] { first = norms.first_nonfinite(); }) == caller);
+  CHECK(first == arrays.size());
+  return result;
+}
+
+template <class Write>
+Result written_in(State caller, const Write& write) {
+  Arrays arrays = subnormal_and_huge();
+  Arrays targets = arrays;
+  const SpanList in_place = arrays.spans();
+  const SpanList out_of_place = arrays.spans_into(targets);
+  const Work there(out_of_place);
+  const Work here(in_place);
+  CHECK(state_after(caller, [&] { write(there); }) == caller);
+  CHECK(state_after(caller, [&] { write(here); }) == caller);
+  Result result;
+  append(result, targets);
+  append(result, arrays);
+  return result;
+}
+
+// call(caller's state) gives the same bits in any state as in the usual one.
+template <class Call>
+void check_in_every_state(const Call& call) {
+  for (const int threads : {1, 3}) {
+    const Threads limit(threads);
+    const Result expected = call(kStates[0]);
+    for (const State caller : kStates) {
+      CAPTURE(threads);
+      CAPTURE(caller);
+      const Result result = call(caller);
+      REQUIRE(result.size() == expected.size());
+      CHECK(std::memcmp(result.data(), expected.data(), result.size() * sizeof(double)) == 0);
+    }
+  }
+}
+
+TEST_CASE("norms") { check_in_every_state(norms_in); }
+
+TEST_CASE("write passes") {
+  const auto check = [](const auto& write) {
+    check_in_every_state([&](State caller) { return written_in(caller, write); });
+  };
+  check([](const Work& work) { copy(work); });
+  check([](const Work& work) { fill_zero(work); });
+  check([](const Work& work) { scale_to_nearest(work, 0.3); });
+  check([](const Work& work) { scale_to_nearest(work, 1e-310); });
+  check([](const Work& work) { scale_toward_zero(work, {0.7, 0}); });
+  check([](const Work& work) { scale_toward_zero(work, {0.7, -1030}); });
+}
+
+TEST_CASE("clips") {
+  const auto check = [](double max_norm, Clip options) {
+    check_in_every_state([&](State caller) {
+      double factor = 0.0;
+      Result result = written_in(caller, [&](const Work& work) {
+        factor = write_clipped(work, 1e302, max_norm, options);
+      });
+      result.push_back(factor);
+      return result;
+    });
+  };
+  check(1e303, {});
+  check(1e301, {});
+  check(1e-20, {.eps = 1e290, .inv_scale = 0.3});
+  check(1e-310, {.eps = 1e-320});
+  check(0.0, {});
+  check_in_every_state([](State caller) {
+    return written_in(caller, [](const Work& work) {
+      write_nonfinite(work, std::numeric_limits<double>::infinity(), NonFinite::kPropagate);
+    });
+  });
+}
+
+TEST_CASE("inside a region the mode is the one asked for, with subnormals and without traps") {
+  for (const State caller : kStates) {
+    for (const Rounding rounding : {Rounding::kNearest, Rounding::kTowardZero}) {
+      State within = 0;
+      const State after = state_after(caller, [&] {
+        const FpEnvironment environment(rounding);
+        within = state();
+      });
+      CHECK(after == caller);
+#if defined(__x86_64__)
+      CHECK(within == (rounding == Rounding::kNearest ? 0x1f80 : 0x7f80));
+#elif defined(__aarch64__)
+      CHECK((within & 0xffffffff) == (rounding == Rounding::kNearest ? 0u : 3u << 22));
+#endif
+    }
+  }
+}
+
+}  // namespace
+}  // namespace gradclip::test

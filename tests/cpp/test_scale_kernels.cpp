@@ -1,0 +1,128 @@
+// Scaling one block: each product as the processor's own multiplication gives it, and no byte
+// written beside the block.
+#include <doctest/doctest.h>
+
+#include <limits>
+#include <vector>
+
+#include "core/fp_environment.hpp"
+#include "isas.hpp"
+#include "memory.hpp"
+#include "patterns.hpp"
+#include "products.hpp"
+
+namespace gradclip::test {
+namespace {
+
+constexpr std::size_t kSizes[] = {0,  1,   7,   8,   9,    31,         32,    33,
+                                  63, 255, 256, 257, 1000, kBlock - 1, kBlock};
+
+// Two steps: a factor that is subnormal in T, lifted.
+template <class T>
+std::vector<Steps> factors() {
+  const double lift = std::ldexp(1.0, -std::numeric_limits<T>::max_exponent);
+  const auto in_t = [](double x) { return static_cast<double>(static_cast<T>(x)); };
+  return {{1.0, 1.0},
+          {in_t(0.7), 1.0},
+          {in_t(1e-3), 1.0},
+          {in_t(0x1.fffffffffffffp-1), 1.0},
+          {std::numeric_limits<T>::denorm_min(), 1.0},
+          {0.0, 1.0},
+          {3.0, 1.0},
+          {in_t(0.9), lift},
+          {in_t(0x1.23456789p-9), lift}};
+}
+
+template <class T>
+std::vector<T> products(const std::vector<T>& x, Steps factor, Rounding rounding) {
+  std::vector<T> result;
+  for (const T element : x) result.push_back(product(element, factor, rounding));
+  return result;
+}
+
+template <class T>
+void scale(const KernelTable& table, const std::byte* x, std::byte* out, std::size_t n,
+           Steps factor, Rounding rounding) {
+  const FpEnvironment environment(rounding);
+  table[dtype_of<T>()].scale(x, out, n, factor);
+}
+
+// A few of every kind of number in turn.
+template <class T>
+std::vector<T> mixture(std::size_t n) {
+  using Limits = std::numeric_limits<T>;
+  Random random(n);
+  std::vector<T> values(n);
+  for (std::size_t i = 0; i < n; ++i) {
+    switch (random.between(0, 9)) {
+      case 0:
+        values[i] = random.one_in(2) ? Limits::infinity() : -Limits::quiet_NaN();
+        break;
+      case 1:
+        values[i] = random.one_in(2) ? Limits::max() : -T{0};
+        break;
+      case 2:
+        values[i] = static_cast<T>(random.between(-9, 9)) * Limits::denorm_min();
+        break;
+      case 3:
+        values[i] = static_cast<T>(random.real(Limits::min_exponent, Limits::max_exponent - 2));
+        break;
+      default:
+        values[i] = static_cast<T>(random.real(-3, 3));
+    }
+  }
+  return values;
+}
+
+template <class T>
+void check_scaling(std::size_t n, Steps factor, Rounding rounding) {
+  CAPTURE(n);
+  CAPTURE(factor.first);
+  CAPTURE(factor.second);
+  const std::vector<T> values = mixture<T>(n);
+  const std::vector<T> expected = products(values, factor, rounding);
+  // Large blocks at a few misalignments, small ones at all.
+  for (std::size_t offset = 0; offset<8; offset += n> 1000 ? 3 : 1) {
+    CAPTURE(offset);
+    for_each_isa([&](const KernelTable& table) {
+      CAPTURE(table.name);
+      Elements<T> x(values, offset);
+      Elements<T> out(std::vector<T>(n, T{5}), 7 - offset);
+      scale<T>(table, x.data(), out.data(), n, factor, rounding);
+      CHECK(out.same_bits(expected.data()));
+      CHECK(out.guards_are_intact());
+      CHECK(x.same_bits(values.data()));
+      scale<T>(table, x.data(), x.data(), n, factor, rounding);
+      CHECK(x.same_bits(expected.data()));
+      CHECK(x.guards_are_intact());
+    });
+  }
+}
+
+TEST_CASE_TEMPLATE("products are rounded to nearest, in place and not", T, float, double) {
+  for (const std::size_t n : kSizes) {
+    for (const Steps factor : factors<T>()) check_scaling<T>(n, factor, Rounding::kNearest);
+  }
+}
+
+TEST_CASE_TEMPLATE("products are rounded toward zero, in place and not", T, float, double) {
+  for (const std::size_t n : kSizes) {
+    for (const Steps factor : factors<T>()) check_scaling<T>(n, factor, Rounding::kTowardZero);
+  }
+}
+
+TEST_CASE_TEMPLATE("a NaN factor makes everything NaN", T, float, double) {
+  const std::vector<T> values = mixture<T>(300);
+  const Steps nan{std::numeric_limits<double>::quiet_NaN(), 1.0};
+  for_each_isa([&](const KernelTable& table) {
+    Elements<T> x(values, 3);
+    scale<T>(table, x.data(), x.data(), values.size(), nan, Rounding::kNearest);
+    std::size_t nans = 0;
+    for (std::size_t i = 0; i < values.size(); ++i) nans += std::isnan(x[i]);
+    CHECK(nans == values.size());
+    CHECK(x.guards_are_intact());
+  });
+}
+
+}  // namespace
+}  // namespace gradclip::test

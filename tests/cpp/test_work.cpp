@@ -1,0 +1,160 @@
+// Work: every element in one block, every block in one chunk, whatever the spans and threads.
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <memory>
+#include <vector>
+
+#include "core/work.hpp"
+#include "random.hpp"
+#include "threads.hpp"
+
+namespace gradclip::test {
+namespace {
+
+struct Shape {
+  std::size_t size;
+  DType dtype = DType::kFloat32;
+  bool strided = false;
+};
+
+// Spans of memory that is never touched, so that they may be of any size.
+SpanList spans_of(const std::vector<Shape>& shapes) {
+  static std::byte memory[8];
+  SpanList spans;
+  for (const Shape& shape : shapes) {
+    std::vector<Axis> axes{{shape.size, 24, 24}};
+    if (shape.strided) {
+      spans.add_strided(memory, memory, axes, shape.dtype);
+    } else {
+      spans.add_contiguous(memory, memory, shape.size, shape.dtype);
+    }
+  }
+  return spans;
+}
+
+// The blocks that a list must be cut into, in order.
+struct Expected {
+  const Span* span;
+  std::size_t first;
+  std::size_t size;
+};
+
+std::vector<Expected> expected_blocks(const SpanList& spans) {
+  std::vector<Expected> blocks;
+  for (const Span& span : spans) {
+    for (std::size_t first = 0; first < span.size; first += kBlock) {
+      blocks.push_back({&span, first, std::min(kBlock, span.size - first)});
+    }
+  }
+  return blocks;
+}
+
+void check_blocks(const std::vector<Shape>& shapes) {
+  const SpanList spans = spans_of(shapes);
+  const std::vector<Expected> expected = expected_blocks(spans);
+  for (const int threads : kThreadCounts) {
+    CAPTURE(threads);
+    const Threads limit(threads);
+    const Work work(spans);
+    CHECK(work.blocks() == expected.size());
+    for (const Order order : {Order::kForward, Order::kMirrored}) {
+      std::vector<std::atomic<int>> visits(expected.size());
+      std::atomic<int> wrong{0};
+      work.for_each_block(order, Rounding::kNearest, [&](const Block& block, std::byte*) {
+        if (block.index >= expected.size()) {
+          ++wrong;
+          return;
+        }
+        const auto& [span, first, size] = expected[block.index];
+        wrong += &block.span != span || block.first != first || block.size != size;
+        ++visits[block.index];
+      });
+      CHECK(wrong.load() == 0);
+      for (const auto& visited : visits) wrong += visited.load() != 1;
+      CHECK(wrong.load() == 0);
+    }
+  }
+}
+
+TEST_CASE("no spans, or empty ones, have no blocks") {
+  check_blocks({});
+  check_blocks({{0}});
+  check_blocks({{0}, {0, DType::kFloat64}, {0}});
+}
+
+TEST_CASE("one span of any size is cut into whole blocks and a rest") {
+  for (const std::size_t blocks : {1u, 8u, 16u, 17u, 100u, 1000u}) {
+    for (const std::size_t size : {blocks * kBlock - 1, blocks * kBlock, blocks * kBlock + 2}) {
+      for (const DType dtype : {DType::kFloat32, DType::kFloat64}) {
+        CAPTURE(size);
+        check_blocks({{size, dtype}});
+      }
+    }
+  }
+  check_blocks({{1}});
+}
+
+TEST_CASE("more than 2^31 elements are covered") {
+  check_blocks({{5}, {(std::size_t{1} << 32) + 5, DType::kFloat64}, {7}});
+}
+
+TEST_CASE("many small spans share chunks") {
+  check_blocks(std::vector<Shape>(1000, {256}));
+  check_blocks(std::vector<Shape>(20'000, {256}));
+  check_blocks(std::vector<Shape>(100, {kBlock + 1, DType::kFloat64}));
+}
+
+TEST_CASE("small, large, empty and strided spans in any mixture") {
+  Random random(1);
+  for (int round = 0; round < 200; ++round) {
+    std::vector<Shape> shapes;
+    for (int i = random.between(1, 40); i > 0; --i) {
+      const std::size_t most = random.one_in(4) ? 100 * kBlock : random.one_in(2) ? kBlock : 3;
+      shapes.push_back({random.between<std::size_t>(0, most),
+                        random.one_in(2) ? DType::kFloat32 : DType::kFloat64, random.one_in(4)});
+    }
+    CAPTURE(round);
+    check_blocks(shapes);
+  }
+}
+
+TEST_CASE("strided spans get a buffer that no other thread has at the time") {
+  const std::vector<Shape> shapes{{300'000, DType::kFloat64, true}, {300'000}, {5, {}, true}};
+  const SpanList spans = spans_of(shapes);
+  for (const int threads : kThreadCounts) {
+    const Threads limit(threads);
+    const Work work(spans);
+    std::atomic<int> wrong{0};
+    work.for_each_block(Order::kForward, Rounding::kNearest,
+                        [&](const Block& block, std::byte* buffer) {
+                          const auto mark = static_cast<std::byte>(block.index);
+                          constexpr std::size_t kBytes = kBlock * sizeof(double);
+                          std::fill_n(buffer, kBytes, mark);
+                          for (std::size_t i = 0; i < kBytes; ++i) wrong += buffer[i] != mark;
+                        });
+    CHECK(wrong.load() == 0);
+  }
+}
+
+TEST_CASE("contiguous spans need no buffer") {
+  const SpanList spans = spans_of({{300'000}, {5}, {0}});
+  const Threads limit(3);
+  std::atomic<int> buffers{0};
+  Work(spans).for_each_block(
+      Order::kForward, Rounding::kNearest,
+      [&](const Block&, const std::byte* buffer) { buffers += buffer != nullptr; });
+  CHECK(buffers.load() == 0);
+}
+
+TEST_CASE("bytes add up, and any narrow span widens the bound") {
+  const SpanList narrow = spans_of({{3}, {5, DType::kFloat64}});
+  CHECK(Work(narrow).bytes() == 52);
+  CHECK(Work(narrow).widened());
+  const SpanList wide = spans_of({{3, DType::kFloat64}, {5, DType::kFloat64, true}});
+  CHECK(Work(wide).bytes() == 64);
+  CHECK(!Work(wide).widened());
+}
+
+}  // namespace
+}  // namespace gradclip::test
