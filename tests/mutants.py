@@ -32,9 +32,9 @@ class Mutant:
 MUTANTS = [
     Mutant(
         "scale pass: products round toward zero, so the bound is exact",
-        "cpp/core/passes.cpp",
-        "scale_blocks(work, Rounding::kTowardZero, factors)",
-        "scale_blocks(work, Rounding::kNearest, factors)",
+        "cpp/core/clip.cpp",
+        "scale(work, steps(factor, Rounding::kTowardZero), Rounding::kTowardZero);",
+        "scale(work, steps(factor, Rounding::kTowardZero), Rounding::kNearest);",
         "test_exact_bound.py",
     ),
     Mutant(
@@ -54,22 +54,22 @@ MUTANTS = [
     Mutant(
         "factor: the norm may be an ulp larger than computed",
         "cpp/core/factor.cpp",
-        "normalized(std::nextafter(bound, kInfinity))",
-        "normalized(bound)",
+        "Factor::of(std::nextafter(bound, kInfinity))",
+        "Factor::of(bound)",
         "test_exact_bound.py",
     ),
     Mutant(
         "factor: a subnormal factor keeps its mantissa",
         "cpp/core/factor.cpp",
-        "if (normal) return",
-        "if (normal || true) return",
+        "std::clamp(below, 0, kMostLift)",
+        "std::clamp(below, 0, 0)",
         "test_exact_bound_range.py",
     ),
     Mutant(
         "float64 kernel: a wrong guess at the bias is found out",
         "cpp/kernels/algorithms.inl.hpp",
-        "if (sums.hi <= bias && sums.hi >= bias * 0x1p-24) return",
-        "if (sums.hi < power_of_two(1000)) return",
+        "if (sums.hi <= bias && sums.hi >= bias * 0x1p-24) {",
+        "if (sums.hi < power_of_two(1000)) {",
         "test_norm_accuracy.py",
     ),
     Mutant(

@@ -61,6 +61,11 @@ def floor_sqrt(value):
         return math.inf
 
 
+def is_root_in_range(value):
+    """Tell whether the root of a Fraction is not above the largest float64."""
+    return value <= Fraction(np.finfo(np.float64).max) ** 2
+
+
 def is_within_one_ulp(norm, squares):
     """Tell whether a float is at most one ulp (of the true norm) from the root of `squares`."""
     ulp = Fraction(math.ulp(floor_sqrt(squares)))

@@ -110,7 +110,7 @@ def test_zero_blocks_between_scaled_ones():
 def test_any_mix_of_magnitudes(exponents, size, seed):
     rng = np.random.default_rng(seed)
     arrays = [np.ldexp(rng.uniform(1, 2, size), exponent) for exponent in exponents]
-    assume(math.isfinite(oracle.floor_sqrt(oracle.square_sum(*arrays))))
+    assume(oracle.is_root_in_range(oracle.square_sum(*arrays)))
     oracle.assert_norm_is_right(gradclip.global_norm(arrays), *arrays)
     joined = np.concatenate(arrays)
     oracle.assert_norm_is_right(gradclip.global_norm(joined), joined)

@@ -15,8 +15,8 @@ namespace gradclip {
 // What a call does with the arrays: reads them, changes them, or writes new ones like them.
 enum class Access { kRead, kInPlace, kFresh };
 
-// Walks `grads`, checks every leaf in order and then that none share memory, and keeps the arrays
-// alive. Raises TypeError or ValueError with the path of the leaf, and changes nothing.
+// Walks `grads`, checks every leaf in order and then that none share memory, and keeps everything
+// it has seen alive. Raises TypeError or ValueError with the path of the leaf.
 class Leaves {
  public:
   Leaves(PyObject* grads, Access access);
@@ -27,7 +27,7 @@ class Leaves {
   const SpanList& spans() const noexcept { return spans_; }
 
   // A leaf's place as Python would write it: grads['encoder'][0].
-  std::string path(std::size_t leaf) const;
+  std::string path(std::size_t leaf) const { return path(places_[leaf]); }
 
   // ValueError if the number is not finite in the compute type of a leaf.
   void check_representable(double value, const char* name) const;
@@ -36,34 +36,44 @@ class Leaves {
   pybind11::object rebuilt(PyObject* grads) const;
 
  private:
-  // Where an object stands: in which container (−1: it is grads itself), at which key or index.
+  // Where an object stands: in which container (−1: it is grads itself), and its index in a
+  // sequence or its key in a mapping. Two words, so that it is passed in registers.
   struct Place {
     std::ptrdiff_t container;
-    PyObject* key;  // strong, null in a sequence
-    Py_ssize_t index;
+    union {
+      Py_ssize_t index;
+      PyObject* key;
+    };
   };
-  struct Leaf {
+  struct Container {
     Place place;
-    PyObject* array;  // strong
-    PyObject* fresh;  // strong, null unless access is kFresh
+    bool mapping;
   };
+
+  static constexpr int kMaxDepth = 100;
 
   explicit Leaves(Access access) : access_(access) {}
 
-  void visit(PyObject* object, const Place& place, int depth);
-  void visit_items(PyObject* container, const Place& place, int depth);
-  void visit_pairs(PyObject* mapping, std::ptrdiff_t container, int depth);
-  void add(PyObject* array, const Place& place);
-  void add_strided(const NdArray& array, const NdArray& out, DType dtype, const Place& place);
-  void check_overlap() const;
-  std::string path(const Place& place) const;
-  pybind11::object rebuild(PyObject* object, std::size_t& next) const;
+  void visit(PyObject* object, Place place, int depth);
+  void visit_container(PyObject* container, Place place, int depth);
+  void visit_items_of(PyObject* mapping, std::ptrdiff_t container, int depth);
+  void add(PyObject* array, Place place);
+  void add_fresh(PyObject* array, DType dtype);
+  void add_strided(const NdArray& array, const NdArray& out, DType dtype);
+  DType dtype_of(PyObject* array, Place place);
+  void hold(PyObject* object) { held_.push_back(Py_NewRef(object)); }
+  std::string path(Place place) const;
+  pybind11::object rebuild(PyObject* object, std::size_t& next, int depth) const;
 
   Access access_;
-  std::vector<Place> containers_;
-  std::vector<Leaf> leaves_;
-  SpanList spans_;
-  std::vector<Axis> axes_;  // of the array being added
+  std::vector<Container> containers_;
+  std::vector<Place> places_;  // of the leaves
+  SpanList spans_;             // of the leaves
+  std::vector<PyObject*> held_;
+  std::vector<std::pair<PyObject*, PyObject*>> fresh_;  // each leaf and its new array
+  std::vector<Axis> axes_;                              // of the array being added
+  PyObject* last_descr_ = nullptr;  // of the array before; most lists have only one
+  DType last_dtype_{};
 };
 
 }  // namespace gradclip

@@ -4,6 +4,7 @@
 
 #include <pybind11/numpy.h>
 
+#include <algorithm>
 #include <optional>
 
 #include "core/span.hpp"
@@ -36,6 +37,9 @@ class NdArray {
     std::size_t size = 1;
     for (int i = 0; i < ndim(); ++i) size *= static_cast<std::size_t>(shape()[i]);
     return size;
+  }
+  bool same_shape(NdArray other) const noexcept {
+    return std::equal(shape(), shape() + ndim(), other.shape(), other.shape() + other.ndim());
   }
   bool native_byte_order() const noexcept {
     const char order = pybind11::detail::array_descriptor_proxy(descr())->byteorder;

@@ -2,6 +2,7 @@
 #include "bindings/errors.hpp"
 #include "bindings/leaves.hpp"
 #include "bindings/ndarray.hpp"
+#include "bindings/refusals.hpp"
 
 namespace py = pybind11;
 
@@ -24,34 +25,35 @@ py::object as_type_of(PyObject* tuple, const py::list& items) {
 
 py::object Leaves::rebuilt(PyObject* grads) const {
   std::size_t next = 0;
-  return rebuild(grads, next);
+  return rebuild(grads, next, 0);
 }
 
-py::object Leaves::rebuild(PyObject* object, std::size_t& next) const {
+py::object Leaves::rebuild(PyObject* object, std::size_t& next, int depth) const {
+  if (depth > kMaxDepth) raise(PyExc_RuntimeError, "grads changed while it was being read");
   if (object == Py_None) return py::none();
   if (NdArray::check(object)) {
-    if (next == leaves_.size() || leaves_[next].array != object) {
+    if (next == fresh_.size() || fresh_[next].first != object) {
       raise(PyExc_RuntimeError, "grads changed while it was being read");
     }
-    return py::reinterpret_borrow<py::object>(leaves_[next++].fresh);
+    return py::reinterpret_borrow<py::object>(fresh_[next++].second);
   }
   if (PyTuple_Check(object)) {
     py::list items;
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(object); ++i) {
-      items.append(rebuild(PyTuple_GET_ITEM(object, i), next));
+      items.append(rebuild(PyTuple_GET_ITEM(object, i), next, depth + 1));
     }
     return as_type_of(object, items);
   }
   py::object copy = shallow_copy(object);
   if (PyList_Check(object)) {
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(object); ++i) {
-      copy[py::int_(i)] = rebuild(PyList_GET_ITEM(object, i), next);
+      copy[py::int_(i)] = rebuild(PyList_GET_ITEM(object, i), next, depth + 1);
     }
   } else {
     const py::object items = checked(PyMapping_Items(object));
     for (const py::handle item : items) {
-      copy[py::handle(PyTuple_GET_ITEM(item.ptr(), 0))] =
-          rebuild(PyTuple_GET_ITEM(item.ptr(), 1), next);
+      const auto [key, value] = key_and_value(item.ptr());
+      copy[py::handle(key)] = rebuild(value, next, depth + 1);
     }
   }
   return copy;

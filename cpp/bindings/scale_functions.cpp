@@ -105,7 +105,7 @@ PyObject* scale_in_place(PyObject* const* args, Py_ssize_t count, PyObject* keyw
   const Leaves leaves(grads, Access::kInPlace);
   leaves.check_representable(value, "factor");
   const Work work(leaves.spans());
-  without_gil(2 * work.bytes(), [&] { scale_to_nearest(work, value); });
+  without_gil(2 * work.bytes(), [&] { scale(work, one_step(value), Rounding::kNearest); });
   Py_RETURN_NONE;
 }
 

@@ -12,7 +12,11 @@ namespace {
 [[gnu::noinline]] double write_in_environment(const Work& work, double norm, double max_norm,
                                               Clip clip) noexcept {
   if (norm <= max_norm) {
-    clip.inv_scale == 1.0 ? copy(work) : scale_to_nearest(work, clip.inv_scale);
+    if (clip.inv_scale == 1.0) {
+      copy(work);
+    } else {
+      scale(work, steps(Factor::of(clip.inv_scale), Rounding::kNearest), Rounding::kNearest);
+    }
     return 1.0;
   }
   if (max_norm == 0.0) {
@@ -20,7 +24,7 @@ namespace {
     return 0.0;
   }
   const Factor factor = clip_factor(max_norm, norm, clip.eps, clip.inv_scale, work.widened());
-  scale_toward_zero(work, factor);
+  scale(work, steps(factor, Rounding::kTowardZero), Rounding::kTowardZero);
   return to_float64(factor);
 }
 
@@ -39,7 +43,7 @@ void write_nonfinite(const Work& work, double norm, NonFinite policy) noexcept {
     case NonFinite::kZero:
       return fill_zero(work);
     case NonFinite::kPropagate:  // max_norm / inf is 0, and anything / NaN is NaN
-      return scale_to_nearest(work, std::isnan(norm) ? norm : 0.0);
+      return scale(work, one_step(std::isnan(norm) ? norm : 0.0), Rounding::kNearest);
   }
 }
 

@@ -1,5 +1,6 @@
 #include "core/factor.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -8,12 +9,6 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-Factor normalized(double value) noexcept {
-  int exponent = 0;
-  const double mantissa = std::frexp(value, &exponent);
-  return {mantissa, exponent};
-}
-
 // An upper bound of every true norm that is computed as `norm`. float64: one ulp, since the
 // computed norm is within 0.53. Narrower: sums are good to 516·2^-53 and norms to 2^-44.9; that
 // twice, so that the clipped list is not clipped again when it is measured.
@@ -21,7 +16,7 @@ Factor upper_bound(double norm, bool widened) noexcept {
   const bool large = norm > 1.0;  // so that nothing overflows
   double bound = large ? norm * 0.5 : norm;
   if (widened) bound *= 1.0 + 0x1p-43;
-  Factor result = normalized(std::nextafter(bound, kInfinity));
+  Factor result = Factor::of(std::nextafter(bound, kInfinity));
   result.exponent += large;
   return result;
 }
@@ -30,7 +25,7 @@ Factor sum_rounded_up(Factor a, Factor b) noexcept {
   const int exponent = a.exponent > b.exponent ? a.exponent : b.exponent;
   const double sum =
       std::ldexp(a.mantissa, a.exponent - exponent) + std::ldexp(b.mantissa, b.exponent - exponent);
-  Factor result = normalized(std::nextafter(sum, kInfinity));
+  Factor result = Factor::of(std::nextafter(sum, kInfinity));
   result.exponent += exponent;
   return result;
 }
@@ -50,43 +45,57 @@ Factor quotient_rounded_down(Factor x, Factor y, Factor d) noexcept {
   return {q, x.exponent + y.exponent - d.exponent};
 }
 
-// Toward zero. Compared at the factor's own magnitude, since either conversion may round up.
+// mantissa · 2^exponent as a T.
 template <class T>
-T rounded_down(Factor factor) noexcept {
+T rounded(Factor factor, Rounding rounding) noexcept {
   const auto value = static_cast<T>(std::ldexp(factor.mantissa, factor.exponent));
+  if (rounding == Rounding::kNearest) return value;
+  // Compared at the factor's own magnitude, since either conversion may have rounded up.
   const double back = std::ldexp(static_cast<double>(value), -factor.exponent);
   return back > factor.mantissa ? std::nextafter(value, T{0}) : value;
 }
 
+// A subnormal factor is lifted to the least normal binade, so that it has its full mantissa and
+// no product overflows, and taken down again by a power of two of the type.
 template <class T>
-Steps steps_as(Factor factor) noexcept {
+Steps steps_as(Factor factor, Rounding rounding) noexcept {
   using Limits = std::numeric_limits<T>;
-  const bool normal = factor.exponent + std::ilogb(factor.mantissa) >= Limits::min_exponent - 1;
-  if (normal) return {rounded_down<T>(factor), 1.0};
-  // Lifted by 2^max_exponent, any factor that leaves a normal result is a normal number.
-  factor.exponent += Limits::max_exponent;
-  return {rounded_down<T>(factor), std::ldexp(1.0, -Limits::max_exponent)};
+  constexpr int kLeastNormal = Limits::min_exponent - 1;
+  constexpr int kMostLift = Limits::digits - Limits::min_exponent;  // 2^-149 and 2^-1074
+  const int below = kLeastNormal - (factor.exponent + std::ilogb(factor.mantissa));
+  const int lift = std::clamp(below, 0, kMostLift);
+  factor.exponent += lift;
+  return {rounded<T>(factor, rounding), std::ldexp(1.0, -lift)};
 }
 
 }  // namespace
 
+Factor Factor::of(double value) noexcept {
+  int exponent = 0;
+  const double mantissa = std::frexp(value, &exponent);
+  return {mantissa, exponent};
+}
+
 Factor clip_factor(double max_norm, double norm, double eps, double inv_scale,
                    bool widened) noexcept {
   const Factor bound = upper_bound(norm, widened);
-  return quotient_rounded_down(normalized(max_norm), normalized(inv_scale),
-                               eps == 0.0 ? bound : sum_rounded_up(bound, normalized(eps)));
+  return quotient_rounded_down(Factor::of(max_norm), Factor::of(inv_scale),
+                               eps == 0.0 ? bound : sum_rounded_up(bound, Factor::of(eps)));
 }
 
-double to_float64(Factor factor) noexcept { return rounded_down<double>(factor); }
+double to_float64(Factor factor) noexcept { return rounded<double>(factor, Rounding::kTowardZero); }
 
-Steps steps(Factor factor, DType dtype) noexcept {
-  switch (dtype) {
-    case DType::kFloat32:
-      return steps_as<float>(factor);
-    case DType::kFloat64:
-      return steps_as<double>(factor);
-  }
-  __builtin_unreachable();
+DTypeSteps steps(Factor factor, Rounding rounding) noexcept {
+  DTypeSteps result;
+  result[index(DType::kFloat32)] = steps_as<float>(factor, rounding);
+  result[index(DType::kFloat64)] = steps_as<double>(factor, rounding);
+  return result;
+}
+
+DTypeSteps one_step(double factor) noexcept {
+  DTypeSteps result;
+  result.fill({factor, 1.0});
+  return result;
 }
 
 }  // namespace gradclip

@@ -1,6 +1,9 @@
 // The factor of a clip: how small it must be, and how each dtype applies it.
 #pragma once
 
+#include <array>
+
+#include "core/fp_environment.hpp"
 #include "kernels/table.hpp"
 
 namespace gradclip {
@@ -9,7 +12,12 @@ namespace gradclip {
 struct Factor {
   double mantissa;
   int exponent;
+
+  static Factor of(double value) noexcept;
 };
+
+// A factor as each dtype applies it.
+using DTypeSteps = std::array<Steps, kDTypeCount>;
 
 // The largest 53-bit φ with φ · (N + eps) ≤ inv_scale · max_norm, where N is an upper bound of
 // every inv_scale · ‖g‖ that is computed as `norm`. Then φ·g has a norm of at most max_norm.
@@ -21,8 +29,11 @@ Factor clip_factor(double max_norm, double norm, double eps, double inv_scale,
 // The largest float64 at or below the factor.
 double to_float64(Factor factor) noexcept;
 
-// The largest value of the dtype's compute type at or below the factor, with its full mantissa
-// in two steps where it is subnormal there.
-Steps steps(Factor factor, DType dtype) noexcept;
+// The factor in each dtype's compute type, rounded as told, with its full mantissa in two steps
+// where it is subnormal there.
+DTypeSteps steps(Factor factor, Rounding rounding) noexcept;
+
+// A float64 factor that each dtype rounds to its compute type, subnormal or not.
+DTypeSteps one_step(double factor) noexcept;
 
 }  // namespace gradclip

@@ -24,15 +24,15 @@ class BoundedSum {
  public:
   void add(std::size_t coefficient, std::size_t most) {
     if (coefficient > 0 && most > 0) {
-      terms_.push_back({static_cast<std::int64_t>(coefficient), static_cast<std::int64_t>(most)});
+      terms_[count_++] = {static_cast<std::int64_t>(coefficient), static_cast<std::int64_t>(most)};
     }
   }
 
   bool may_reach(std::int64_t target) {
-    std::ranges::sort(terms_, std::ranges::greater{}, &Term::coefficient);
-    sums_.assign(terms_.size() + 1, 0);
-    divisors_.assign(terms_.size() + 1, 0);
-    for (std::size_t i = terms_.size(); i-- > 0;) {
+    std::sort(terms_, terms_ + count_,
+              [](const Term& a, const Term& b) { return a.coefficient > b.coefficient; });
+    sums_[count_] = divisors_[count_] = 0;
+    for (std::size_t i = count_; i-- > 0;) {
       sums_[i] = sums_[i + 1] + terms_[i].coefficient * terms_[i].most;
       divisors_[i] = std::gcd(divisors_[i + 1], terms_[i].coefficient);
     }
@@ -54,9 +54,12 @@ class BoundedSum {
     return false;
   }
 
-  std::vector<Term> terms_;
-  std::vector<std::int64_t> sums_;      // of all terms from i on
-  std::vector<std::int64_t> divisors_;  // common to all coefficients from i on
+  // Room for the axes and the bytes of an element of two arrays of NumPy's 64 dimensions.
+  static constexpr std::size_t kMostTerms = 2 * (64 + 1);
+  Term terms_[kMostTerms];
+  std::int64_t sums_[kMostTerms + 1];      // of all terms from i on
+  std::int64_t divisors_[kMostTerms + 1];  // common to all coefficients from i on
+  std::size_t count_ = 0;
   int steps_left_ = 0;
 };
 

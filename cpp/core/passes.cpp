@@ -1,6 +1,5 @@
 #include "core/passes.hpp"
 
-#include <array>
 #include <cmath>
 #include <cstring>
 
@@ -31,16 +30,6 @@ void write_blocks(const Work& work, Rounding rounding, const Write& write) noexc
   });
 }
 
-void scale_blocks(const Work& work, Rounding rounding,
-                  const std::array<Steps, kDTypeCount>& factors) noexcept {
-  const KernelTable& table = kernels();
-  write_blocks(work, rounding,
-               [&](const std::byte* source, std::byte* target, std::size_t count, DType dtype) {
-                 table[dtype].scale(source, target, count,
-                                    factors[static_cast<std::size_t>(dtype)]);
-               });
-}
-
 }  // namespace
 
 Norms::Norms(const Work& work) : work_(work), blocks_(work.blocks()) {}
@@ -55,7 +44,7 @@ void Norms::measure() noexcept {
     } else {
       pack(section(work_, block), buffer);
     }
-    blocks_[block.index] = table[span.dtype].sum_squares(data, block.size);
+    table[span.dtype].sum_squares(data, block.size, &blocks_[block.index]);
   };
   work_.for_each_block(Order::kForward, Rounding::kNearest, measure_block);
 }
@@ -107,19 +96,12 @@ void fill_zero(const Work& work) noexcept {
                });
 }
 
-void scale_to_nearest(const Work& work, double factor) noexcept {
-  std::array<Steps, kDTypeCount> factors;
-  factors.fill({factor, 1.0});
-  scale_blocks(work, Rounding::kNearest, factors);
-}
-
-void scale_toward_zero(const Work& work, Factor factor) noexcept {
-  std::array<Steps, kDTypeCount> factors;
-  {
-    const FpEnvironment environment(Rounding::kNearest);
-    for (std::size_t i = 0; i < kDTypeCount; ++i) factors[i] = steps(factor, DType(i));
-  }
-  scale_blocks(work, Rounding::kTowardZero, factors);
+void scale(const Work& work, const DTypeSteps& factor, Rounding rounding) noexcept {
+  const KernelTable& table = kernels();
+  write_blocks(work, rounding,
+               [&](const std::byte* source, std::byte* target, std::size_t count, DType dtype) {
+                 table[dtype].scale(source, target, count, factor[index(dtype)]);
+               });
 }
 
 }  // namespace gradclip

@@ -37,9 +37,7 @@ class Norms {
 // What a scale pass writes to each span's target.
 void copy(const Work& work) noexcept;
 void fill_zero(const Work& work) noexcept;
-// factor · source, rounded to nearest, the factor first of all to the compute type.
-void scale_to_nearest(const Work& work, double factor) noexcept;
-// factor · source, everything rounded toward zero.
-void scale_toward_zero(const Work& work, Factor factor) noexcept;
+// factor · source, the products rounded as told.
+void scale(const Work& work, const DTypeSteps& factor, Rounding rounding) noexcept;
 
 }  // namespace gradclip

@@ -48,8 +48,9 @@ void SpanList::add_strided(const std::byte* source, std::byte* target, std::vect
   if (axes.size() == 1 && axes[0].source_stride == item && axes[0].target_stride == item) {
     return add_contiguous(source, target, size, dtype);
   }
-  add({source, target, size, dtype, static_cast<std::uint8_t>(axes.size()),
-       static_cast<std::uint32_t>(axes_.size())});
+  Span& span = add(source, target, size, dtype);
+  span.ndim = static_cast<std::uint8_t>(axes.size());
+  span.first_axis = static_cast<std::uint32_t>(axes_.size());
   axes_.insert(axes_.end(), axes.begin(), axes.end());
 }
 

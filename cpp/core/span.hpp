@@ -39,7 +39,7 @@ class SpanList {
  public:
   void reserve(std::size_t count) { spans_.reserve(count); }
   void add_contiguous(const std::byte* source, std::byte* target, std::size_t size, DType dtype) {
-    add({source, target, size, dtype});
+    add(source, target, size, dtype);
   }
   // Orders the axes by falling |source stride|, flips negative ones and joins those that run on,
   // so that elements are visited in ascending address order, as in the array's transpose. Leaves
@@ -57,9 +57,15 @@ class SpanList {
   const Axis* axes(const Span& span) const noexcept { return axes_.data() + span.first_axis; }
 
  private:
-  void add(const Span& span) {
-    in_place_ &= span.source == span.target;
-    spans_.push_back(span);
+  // Field by field: a Span that is built and then copied stalls on its own stores.
+  Span& add(const std::byte* source, std::byte* target, std::size_t size, DType dtype) {
+    in_place_ &= source == target;
+    Span& span = spans_.emplace_back();
+    span.source = source;
+    span.target = target;
+    span.size = size;
+    span.dtype = dtype;
+    return span;
   }
 
   bool in_place_ = true;

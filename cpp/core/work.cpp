@@ -24,8 +24,8 @@ Work::Work(const SpanList& spans) : spans_(spans) {
     strided |= !span.contiguous();
   }
   const int threads = bytes_ < kLeastParallelBytes ? 1 : get_num_threads();
-  const std::size_t share = bytes_ / (4 * static_cast<std::size_t>(threads));
-  cut(threads == 1 ? kLargestChunk : std::clamp(share, kSmallestChunk, kLargestChunk));
+  const std::size_t share = bytes_ / (8 * static_cast<std::size_t>(threads));
+  cut(std::clamp(share, kSmallestChunk, kLargestChunk));
   threads_ = static_cast<int>(
       std::clamp(chunks_.size() - 1, std::size_t{1}, static_cast<std::size_t>(threads)));
   if (strided) buffers_.resize(static_cast<std::size_t>(threads_) * kBufferBytes);

@@ -64,7 +64,7 @@ double sum_lanes(Vector (&v)[kCount]) {
 
 // ---- float32: squares are exact in float64, so plain sums of 512 of them are good to 2^-44.
 
-Partial sum_squares_float32(const std::byte* x, std::size_t n) {
+void sum_squares_float32(const std::byte* x, std::size_t n, Partial* sum) {
   Vector sums[kVectors];
   fill(sums, Isa::broadcast(0.0));
   for_each_row<float>(x, n, [&sums](const std::byte* row) {
@@ -73,7 +73,9 @@ Partial sum_squares_float32(const std::byte* x, std::size_t n) {
       sums[k] = Isa::add_square(Isa::load_float32(row + k * Isa::kWidth * sizeof(float)), sums[k]);
     }
   });
-  return {sum_lanes(sums), 0.0, 0};
+  sum->hi = sum_lanes(sums);
+  sum->lo = 0.0;
+  sum->scale = 0;
 }
 
 // ---- float64: error-free sums against a bias.
@@ -179,7 +181,7 @@ Partial sum_squares_from_max(const std::byte* x, std::size_t n) {
   return {sums.hi, sums.lo, scale};
 }
 
-Partial sum_squares_float64(const std::byte* x, std::size_t n) {
+void sum_squares_float64(const std::byte* x, std::size_t n, Partial* sum) {
   if (n >= kLanes) {
     const int exponent = guess_bias(x, n / kLanes);
     if (kLeastBias <= exponent && exponent <= kGreatestBias) {
@@ -187,10 +189,13 @@ Partial sum_squares_float64(const std::byte* x, std::size_t n) {
       const Sums sums = biased_sums<false>(x, n, bias, 1.0);
       // False for NaN. Above the bias a lane may have lost more than `lo` can say; below
       // 2^-24 of it, 2^-82·A is no longer far below half an ulp of the root.
-      if (sums.hi <= bias && sums.hi >= bias * 0x1p-24) return {sums.hi, sums.lo, 0};
+      if (sums.hi <= bias && sums.hi >= bias * 0x1p-24) {
+        *sum = {sums.hi, sums.lo, 0};
+        return;
+      }
     }
   }
-  return sum_squares_from_max(x, n);
+  *sum = sum_squares_from_max(x, n);
 }
 
 // ---- scaling
