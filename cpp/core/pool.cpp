@@ -29,9 +29,9 @@ void relax() noexcept {
 #endif
 }
 
-// Rounds that a worker waits before it parks: about 50 µs, since waking a parked thread costs 5
+// Rounds that a worker waits before it parks: about 200 µs, since waking a parked thread costs 5
 // to 50 µs and the second pass of a clip follows the first within 10.
-constexpr int kRounds = 100;
+constexpr int kRounds = 300;
 
 // Waits a moment, 0.5 µs, and lets another thread run if one waits for this processor. Without
 // the latter, a worker that shares a processor with its caller spins while the caller can't go on.

@@ -129,6 +129,23 @@ TEST_CASE("unclipped gradients are written once with an inv_scale other than 1")
   CHECK(arrays.read(0) == Values{1.5, 2.0});
 }
 
+TEST_CASE("an inv_scale beyond the range of the dtype gives the results that are in range") {
+  for (const auto& [value, inv_scale] :
+       {std::pair(1e38, 1e-60), std::pair(1e30, 1e-40), std::pair(1e-30, 1e39),
+        std::pair(1e-38, 1e60), std::pair(1.5e-45, 3e80)}) {
+    CAPTURE(value);
+    CAPTURE(inv_scale);
+    Arrays unclipped = list({value}, DType::kFloat32);
+    const double exact = inv_scale * unclipped.read(0)[0];
+    CHECK(clip(unclipped, 2.0 * exact, {.inv_scale = inv_scale}) == 1.0);
+    CHECK(std::fabs(unclipped.read(0)[0] - exact) <= 0x1p-22 * exact);
+
+    Arrays clipped = list({value}, DType::kFloat32);
+    clip(clipped, 0.25 * exact, {.inv_scale = inv_scale});
+    check_clipped(clipped, 0.25 * exact, 0x1p-23);
+  }
+}
+
 TEST_CASE("max_norm 0 stores +0.0") {
   Arrays arrays = list({3.0, -4.0, -0.0}, DType::kFloat32);
   CHECK(clip(arrays, 0.0) == 0.0);

@@ -42,7 +42,7 @@ TEST_CASE("what the compiler built and the processor runs is available") {
 
 TEST_CASE("a selected instruction set is in force, with kernels of its own") {
   std::set<const void*> tables;
-  std::set<Partial (*)(const std::byte*, std::size_t)> sums;
+  std::set<decltype(DTypeKernels::sum_squares)> sums;
   for_each_isa([&](const KernelTable& table) {
     CHECK(&kernels() == &table);
     CHECK(tables.insert(&table).second);

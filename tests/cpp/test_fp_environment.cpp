@@ -50,14 +50,18 @@ constexpr State kStates[] = {0,        0x1f00000000, 1u << 22,     2u << 22,
 // What a call gives, as bytes.
 using Result = std::vector<double>;
 
+// Large enough for several threads.
 Arrays subnormal_and_huge() {
-  Random random(1);
-  Arrays arrays;
-  arrays.add(random_values(random, 5000, -149, -126), DType::kFloat32);
-  arrays.add(random_values(random, 300'000, -1070, -1020), DType::kFloat64);
-  arrays.add(random_values(random, 5000, 900, 1000), DType::kFloat64, 1, 3);
-  arrays.add(random_values(random, 5000, 100, 120), DType::kFloat32, 2);
-  return arrays;
+  static const Arrays made = [] {
+    Random random(1);
+    Arrays arrays;
+    arrays.add(random_values(random, 5000, -149, -126), DType::kFloat32);
+    arrays.add(random_values(random, 110'000, -1070, -1020), DType::kFloat64);
+    arrays.add(random_values(random, 5000, 900, 1000), DType::kFloat64, 1, 3);
+    arrays.add(random_values(random, 5000, 100, 120), DType::kFloat32, 2);
+    return arrays;
+  }();
+  return made;
 }
 
 void append(Result& result, const Arrays& arrays) {
@@ -135,10 +139,12 @@ TEST_CASE("write passes") {
   };
   check([](const Work& work) { copy(work); });
   check([](const Work& work) { fill_zero(work); });
-  check([](const Work& work) { scale_to_nearest(work, 0.3); });
-  check([](const Work& work) { scale_to_nearest(work, 1e-310); });
-  check([](const Work& work) { scale_toward_zero(work, {0.7, 0}); });
-  check([](const Work& work) { scale_toward_zero(work, {0.7, -1030}); });
+  for (const Rounding rounding : {Rounding::kNearest, Rounding::kTowardZero}) {
+    for (const Factor factor : {Factor{0.7, 0}, Factor{0.7, -140}, Factor{0.7, -1030}}) {
+      const DTypeSteps both = steps(factor, rounding);
+      check([&](const Work& work) { scale(work, both, rounding); });
+    }
+  }
 }
 
 TEST_CASE("clips") {

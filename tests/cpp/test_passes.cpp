@@ -210,26 +210,23 @@ TEST_CASE("fill_zero writes +0.0") {
   check_writes([](const Work& work) { fill_zero(work); }, [](double, DType) { return 0.0; });
 }
 
-double expected_product(double x, DType dtype, Steps factor, Rounding rounding) {
-  if (dtype == DType::kFloat64) return product(x, factor, rounding);
-  return product(static_cast<float>(x), factor, rounding);
+// The product of an element and a factor in the element's dtype.
+double expected_product(double x, DType dtype, const DTypeSteps& factor, Rounding rounding) {
+  const Steps own = factor[index(dtype)];
+  if (dtype == DType::kFloat64) return product(x, own, rounding);
+  return product(static_cast<float>(x), own, rounding);
 }
 
-TEST_CASE("scale_to_nearest rounds the factor, then each product, to nearest") {
-  for (const double factor : {0.1, 1e-45}) {
-    check_writes([&](const Work& work) { scale_to_nearest(work, factor); },
-                 [&](double x, DType dtype) {
-                   return expected_product(x, dtype, {factor, 1.0}, Rounding::kNearest);
-                 });
-  }
+void check_scaling(const DTypeSteps& factor, Rounding rounding) {
+  check_writes([&](const Work& work) { scale(work, factor, rounding); },
+               [&](double x, DType dtype) { return expected_product(x, dtype, factor, rounding); });
 }
 
-TEST_CASE("scale_toward_zero rounds the factor and each product toward zero") {
-  for (const Factor factor : {Factor{0x1.999999999999ap-1, -3}, Factor{0.7, -128}}) {
-    check_writes([&](const Work& work) { scale_toward_zero(work, factor); },
-                 [&](double x, DType dtype) {
-                   return expected_product(x, dtype, steps(factor, dtype), Rounding::kTowardZero);
-                 });
+TEST_CASE("scale rounds each product as told, by a factor of one step or two") {
+  for (const Rounding rounding : {Rounding::kNearest, Rounding::kTowardZero}) {
+    check_scaling(one_step(0.1), rounding);
+    check_scaling(one_step(1e-45), rounding);
+    check_scaling(steps({0.7, -128}, rounding), rounding);
   }
 }
 

@@ -54,9 +54,9 @@ TEST_CASE("one thread visits chunks in order, or in reverse") {
   }
 }
 
-TEST_CASE("the most threads there can be run a pass") {
-  Record record(3000, kMaxThreads / 8, Order::kForward);
-  CHECK(record.run_is_right());
+TEST_CASE("far more threads than processors run a pass") {
+  Record record(3000, 100, Order::kForward);
+  for (int round = 0; round < 20; ++round) CHECK(record.run_is_right());
 }
 
 // Two chunks that wait for each other, so that two threads must be at work.
