@@ -22,11 +22,7 @@ class Arrays {
     arrays_.push_back({dtype, values.size(), stride, offset + kGuards, {}});
     Array& array = arrays_.back();
     array.memory.assign(array.first + values.size() * stride + kGuards, kGuard);
-    for (std::size_t i = 0; i < values.size(); ++i) {
-      const auto narrow = static_cast<float>(values[i]);
-      const void* value = dtype == DType::kFloat32 ? static_cast<const void*>(&narrow) : &values[i];
-      std::memcpy(array.element(i), value, item_size(dtype));
-    }
+    array.write(values);
   }
 
   SpanList spans() { return spans_into(*this); }
@@ -62,18 +58,22 @@ class Arrays {
     }
     return true;
   }
-  bool gaps_are_intact() const {
+  std::vector<std::byte> bytes() const {
+    std::vector<std::byte> all;
     for (const Array& array : arrays_) {
-      std::vector<std::byte> memory = array.memory;
-      for (std::size_t i = 0; i < array.size; ++i) {
-        std::memset(memory.data() + array.first + i * array.stride, static_cast<int>(kGuard),
-                    item_size(array.dtype));
-      }
-      for (const std::byte byte : memory) {
-        if (byte != kGuard) return false;
-      }
+      all.insert(all.end(), array.memory.begin(), array.memory.end());
     }
-    return true;
+    return all;
+  }
+
+  // Every element x becomes value(x, dtype).
+  template <class Value>
+  void transform(const Value& value) {
+    for (std::size_t i = 0; i < arrays_.size(); ++i) {
+      Values values = read(i);
+      for (double& x : values) x = value(x, arrays_[i].dtype);
+      arrays_[i].write(values);
+    }
   }
 
   Exact sum_of_squares() const {
@@ -97,6 +97,14 @@ class Arrays {
     std::vector<std::byte> memory;
 
     std::byte* element(std::size_t i) { return memory.data() + first + i * stride; }
+    void write(const Values& values) {
+      for (std::size_t i = 0; i < values.size(); ++i) {
+        const auto narrow = static_cast<float>(values[i]);
+        const void* value =
+            dtype == DType::kFloat32 ? static_cast<const void*>(&narrow) : &values[i];
+        std::memcpy(element(i), value, item_size(dtype));
+      }
+    }
     template <class T>
     double read(std::size_t i) const {
       T value;

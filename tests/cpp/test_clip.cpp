@@ -3,7 +3,7 @@
 
 #include <cmath>
 #include <limits>
-#include <vector>
+#include <utility>
 
 #include "arrays.hpp"
 #include "core/clip.hpp"
@@ -130,9 +130,11 @@ TEST_CASE("unclipped gradients are written once with an inv_scale other than 1")
 }
 
 TEST_CASE("an inv_scale beyond the range of the dtype gives the results that are in range") {
-  for (const auto& [value, inv_scale] :
+  for (const auto& example :
        {std::pair(1e38, 1e-60), std::pair(1e30, 1e-40), std::pair(1e-30, 1e39),
         std::pair(1e-38, 1e60), std::pair(1.5e-45, 3e80)}) {
+    const double value = example.first;
+    const double inv_scale = example.second;
     CAPTURE(value);
     CAPTURE(inv_scale);
     Arrays unclipped = list({value}, DType::kFloat32);

@@ -47,8 +47,13 @@ constexpr State kStates[] = {0,        0x1f00000000, 1u << 22,     2u << 22,
                              3u << 22, 1u << 24,     0x9f01c00000, 1u << 25};
 #endif
 
-// What a call gives, as bytes.
-using Result = std::vector<double>;
+// What a call gives.
+using Result = std::vector<std::byte>;
+
+void append(Result& result, const std::vector<double>& values) {
+  const auto* bytes = reinterpret_cast<const std::byte*>(values.data());
+  result.insert(result.end(), bytes, bytes + values.size() * sizeof(double));
+}
 
 // Large enough for several threads.
 Arrays subnormal_and_huge() {
@@ -62,13 +67,6 @@ Arrays subnormal_and_huge() {
     return arrays;
   }();
   return made;
-}
-
-void append(Result& result, const Arrays& arrays) {
-  for (std::size_t i = 0; i < arrays.size(); ++i) {
-    const Values values = arrays.read(i);
-    result.insert(result.end(), values.begin(), values.end());
-  }
 }
 
 // Calls library() with the caller's state `caller`; nothing else runs in that.
@@ -87,15 +85,17 @@ Result norms_in(State caller) {
   const SpanList spans = arrays.spans();
   const Work work(spans);
   Norms norms(work);
-  Result result(3 + arrays.size());
+  std::vector<double> values(3 + arrays.size());
   std::size_t first = 0;
   CHECK(state_after(caller, [&] { norms.measure(); }) == caller);
-  CHECK(state_after(caller, [&] { result[0] = norms.norm(); }) == caller);
-  CHECK(state_after(caller, [&] { result[1] = norms.norm(0.7); }) == caller);
-  CHECK(state_after(caller, [&] { result[2] = norms.norm(1e-310); }) == caller);
-  CHECK(state_after(caller, [&] { norms.array_norms(&result[3]); }) == caller);
+  CHECK(state_after(caller, [&] { values[0] = norms.norm(); }) == caller);
+  CHECK(state_after(caller, [&] { values[1] = norms.norm(0.7); }) == caller);
+  CHECK(state_after(caller, [&] { values[2] = norms.norm(1e-310); }) == caller);
+  CHECK(state_after(caller, [&] { norms.array_norms(&values[3]); }) == caller);
   CHECK(state_after(caller, [&] { first = norms.first_nonfinite(); }) == caller);
   CHECK(first == arrays.size());
+  Result result;
+  append(result, values);
   return result;
 }
 
@@ -109,9 +109,9 @@ Result written_in(State caller, const Write& write) {
   const Work here(in_place);
   CHECK(state_after(caller, [&] { write(there); }) == caller);
   CHECK(state_after(caller, [&] { write(here); }) == caller);
-  Result result;
-  append(result, targets);
-  append(result, arrays);
+  Result result = targets.bytes();
+  const auto written = arrays.bytes();
+  result.insert(result.end(), written.begin(), written.end());
   return result;
 }
 
@@ -124,9 +124,7 @@ void check_in_every_state(const Call& call) {
     for (const State caller : kStates) {
       CAPTURE(threads);
       CAPTURE(caller);
-      const Result result = call(caller);
-      REQUIRE(result.size() == expected.size());
-      CHECK(std::memcmp(result.data(), expected.data(), result.size() * sizeof(double)) == 0);
+      CHECK((call(caller) == expected));
     }
   }
 }
@@ -154,7 +152,7 @@ TEST_CASE("clips") {
       Result result = written_in(caller, [&](const Work& work) {
         factor = write_clipped(work, 1e302, max_norm, options);
       });
-      result.push_back(factor);
+      append(result, {factor});
       return result;
     });
   };
