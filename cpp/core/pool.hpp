@@ -27,6 +27,8 @@ struct Pass {
   std::size_t chunks;
   int threads;
   Order order;
+  // Memory that it moves. A small pass on its own does not wake threads that are parked.
+  std::size_t bytes = ~std::size_t{0};
 };
 
 // Runs a pass and returns when every chunk is done. The caller is worker 0. Each worker has its

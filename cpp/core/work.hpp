@@ -51,7 +51,7 @@ class Work {
       const FpEnvironment environment(c.rounding);
       c.work.visit_chunk(chunk, c.visit, c.work.buffer(worker));
     };
-    run({body, &context, chunks_.size() - 1, threads_, order});
+    run({body, &context, chunks_.size() - 1, threads_, order, bytes_});
   }
 
  private:

@@ -5,9 +5,9 @@
 #include <limits>
 #include <utility>
 
-#include "arrays.hpp"
 #include "core/clip.hpp"
 #include "core/passes.hpp"
+#include "support/arrays.hpp"
 
 namespace gradclip::test {
 namespace {

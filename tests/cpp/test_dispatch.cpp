@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "dispatch/dispatch.hpp"
-#include "isas.hpp"
+#include "support/settings.hpp"
 
 namespace gradclip::test {
 namespace {

@@ -6,7 +6,7 @@
 #include <atomic>
 #include <thread>
 
-#include "record.hpp"
+#include "support/record.hpp"
 
 namespace gradclip::test {
 namespace {

@@ -6,12 +6,12 @@
 #include <limits>
 #include <vector>
 
-#include "arrays.hpp"
 #include "core/clip.hpp"
 #include "core/fp_environment.hpp"
 #include "core/passes.hpp"
-#include "memory.hpp"
-#include "threads.hpp"
+#include "support/arrays.hpp"
+#include "support/memory.hpp"
+#include "support/settings.hpp"
 
 #if defined(__x86_64__)
 #include <xmmintrin.h>
@@ -72,6 +72,7 @@ Arrays subnormal_and_huge() {
 // Calls library() with the caller's state `caller`; nothing else runs in that.
 template <class Library>
 State state_after(State caller, const Library& library) {
+  wake_workers();
   const State before = state();
   set_state(caller);
   library();
@@ -124,7 +125,7 @@ void check_in_every_state(const Call& call) {
     for (const State caller : kStates) {
       CAPTURE(threads);
       CAPTURE(caller);
-      CHECK((call(caller) == expected));
+      CHECK(same_bytes(call(caller), expected));
     }
   }
 }

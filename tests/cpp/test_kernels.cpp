@@ -6,10 +6,10 @@
 #include <set>
 #include <vector>
 
-#include "exact.hpp"
-#include "isas.hpp"
-#include "memory.hpp"
-#include "patterns.hpp"
+#include "support/exact.hpp"
+#include "support/memory.hpp"
+#include "support/patterns.hpp"
+#include "support/settings.hpp"
 
 namespace gradclip::test {
 namespace {

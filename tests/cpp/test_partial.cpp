@@ -1,4 +1,4 @@
-// Merging sums of squares, and their roots.
+// Merging sums of squares: what is added is kept, and what is not a number is passed on.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -7,24 +7,16 @@
 #include <vector>
 
 #include "core/partial.hpp"
-#include "exact.hpp"
-#include "memory.hpp"
-#include "random.hpp"
+#include "support/exact.hpp"
+#include "support/memory.hpp"
+#include "support/partials.hpp"
+#include "support/random.hpp"
 
 namespace gradclip::test {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-constexpr double kMost = std::numeric_limits<double>::max();
-
-// As blocks give them: unscaled sums where squares are in range, scaled ones elsewhere.
-Partial random_partial(Random& random, int scale) {
-  const double hi = scale == 0   ? random.positive(-860, 970)
-                    : scale == 1 ? random.positive(-940, 330)
-                                 : random.positive(-240, 845);
-  return {hi, hi * random.real(-60, -54), scale};
-}
 
 Exact exact_sum(const std::vector<Partial>& parts) {
   Exact sum = 0;
@@ -116,88 +108,6 @@ TEST_CASE("an infinity stays one, and NaN beats it, in any order and scale") {
       CHECK(std::isnan(scaled_root(merge(with_nan), 0.5)));
     }
   } while (std::ranges::next_permutation(order).found);
-}
-
-// Far from subnormal roots, and from too large ones.
-Partial random_partial_of_normal_root(Random& random) {
-  for (;;) {
-    const Partial part = random_partial(random, random.between(-1, 1));
-    if (value(part) > power_of_two(-2040)) return part;
-  }
-}
-
-TEST_CASE("roots are within 0.53 ulp at every scale") {
-  Random random(6);
-  for (int round = 0; round < 20'000; ++round) {
-    const Partial sum = random_partial_of_normal_root(random);
-    CAPTURE(sum.hi);
-    CAPTURE(sum.scale);
-    CHECK(is_root_within(scaled_root(sum), value(sum), 0.53));
-  }
-}
-
-TEST_CASE("a root and its rest are far closer than an ulp") {
-  Random random(7);
-  for (int round = 0; round < 5000; ++round) {
-    const Partial sum = random_partial(random, random.between(-1, 1));
-    const Root norm = root(sum);
-    const Exact both = (static_cast<Exact>(norm.value) + static_cast<Exact>(norm.rest)) *
-                       power_of_two(norm.exponent);
-    CHECK(relative_error(both * both, value(sum)) <= 0x1p-95);
-    CHECK(std::fabs(norm.rest) <= 0x1p-53 * norm.value);
-  }
-}
-
-// Rightly inf: from half an ulp above the largest number on.
-bool may_overflow(Exact square) {
-  const Exact least = static_cast<Exact>(kMost) + Exact{0.94} * power_of_two(970);
-  return square >= least * least;
-}
-
-TEST_CASE("scaled roots are within 0.53 ulp, and inf when too large") {
-  Random random(8);
-  int infinite = 0;
-  for (int round = 0; round < 20'000; ++round) {
-    const Partial sum = random_partial_of_normal_root(random);
-    const double scale = random.positive(-1074, 1022);
-    const Exact square = value(sum) * static_cast<Exact>(scale) * static_cast<Exact>(scale);
-    if (square < power_of_two(-2044)) continue;
-    const double norm = scaled_root(sum, scale);
-    CAPTURE(sum.hi);
-    CAPTURE(sum.scale);
-    CAPTURE(scale);
-    CAPTURE(norm);
-    CHECK((std::isinf(norm) ? may_overflow(square) : is_root_within(norm, square, 0.53)));
-    infinite += std::isinf(norm);
-  }
-  CHECK(infinite > 1000);
-}
-
-TEST_CASE("subnormal roots are within 0.53 ulp") {
-  Random random(9);
-  for (int round = 0; round < 20'000; ++round) {
-    const Partial sum{random.positive(-2, 2), 0.0, 1};
-    const double scale = random.positive(-476, -424);
-    const Exact square = value(sum) * static_cast<Exact>(scale) * static_cast<Exact>(scale);
-    const double norm = scaled_root(sum, scale);
-    CAPTURE(sum.hi);
-    CAPTURE(scale);
-    CAPTURE(norm);
-    CHECK(is_root_within(norm, square, 0.53));
-  }
-}
-
-TEST_CASE("exact roots are exact") {
-  CHECK(scaled_root({0.0, 0.0, 0}) == 0.0);
-  CHECK(scaled_root({0.0, 0.0, 1}, 1e300) == 0.0);
-  CHECK(scaled_root({25.0, 0.0, 0}) == 5.0);
-  CHECK(scaled_root({25.0, 0.0, 0}, 0.25) == 1.25);
-  CHECK(scaled_root({25.0, 0.0, 1}) == std::ldexp(5.0, -600));
-  CHECK(scaled_root({25.0, 0.0, -1}) == std::ldexp(5.0, 600));
-  CHECK(scaled_root({4.0, 0.0, 1}, 0x1p-474) == 0x1p-1073);
-  CHECK(scaled_root({0x1p846, 0.0, -1}) == 0x1p1023);
-  CHECK(scaled_root({0x1p848, 0.0, -1}) == kInfinity);
-  CHECK(scaled_root({0x1p848, 0.0, -1}, 0.5) == 0x1p1023);
 }
 
 }  // namespace

@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "core/pool.hpp"
-#include "random.hpp"
-#include "record.hpp"
-#include "threads.hpp"
+#include "support/random.hpp"
+#include "support/record.hpp"
+#include "support/settings.hpp"
 
 namespace gradclip::test {
 namespace {
@@ -46,7 +46,7 @@ TEST_CASE("one thread visits chunks in order, or in reverse") {
       (*static_cast<std::vector<std::size_t>* const*>(context))->push_back(chunk);
     };
     auto* const context = &visited;
-    run({body, &context, 100, 1, order});
+    run(make_pass(body, &context, 100, 1, order));
     REQUIRE(visited.size() == 100);
     for (std::size_t i = 0; i < 100; ++i) {
       CHECK(visited[i] == (order == Order::kForward ? i : 99 - i));
@@ -85,7 +85,7 @@ TEST_CASE("chunks run at the same time, in workers that take no signals") {
   sigset_t before, after;
   pthread_sigmask(SIG_SETMASK, nullptr, &before);
   Meeting meeting;
-  run({Meeting::body, &meeting, 2, 2, Order::kForward});
+  run(make_pass(Meeting::body, &meeting, 2, 2));
   pthread_sigmask(SIG_SETMASK, nullptr, &after);
   CHECK(!meeting.late.load());
   CHECK(!meeting.worker_takes_signals.load());
@@ -116,7 +116,7 @@ TEST_CASE("a pass inside a pass is run in the chunk's own thread") {
   };
   for (const int threads : kThreadCounts) {
     Outer outer;
-    run({Outer::body, &outer, 50, threads, Order::kForward});
+    run(make_pass(Outer::body, &outer, 50, threads));
     CHECK(outer.right.load() == 50);
   }
 }

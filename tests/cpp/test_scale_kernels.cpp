@@ -6,10 +6,10 @@
 #include <vector>
 
 #include "core/fp_environment.hpp"
-#include "isas.hpp"
-#include "memory.hpp"
-#include "patterns.hpp"
-#include "products.hpp"
+#include "support/memory.hpp"
+#include "support/patterns.hpp"
+#include "support/products.hpp"
+#include "support/settings.hpp"
 
 namespace gradclip::test {
 namespace {

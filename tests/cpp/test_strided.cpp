@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "core/strided.hpp"
-#include "layouts.hpp"
-#include "memory.hpp"
-#include "random.hpp"
+#include "support/layouts.hpp"
+#include "support/memory.hpp"
+#include "support/random.hpp"
 
 namespace gradclip::test {
 namespace {

@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "core/work.hpp"
-#include "random.hpp"
-#include "threads.hpp"
+#include "support/random.hpp"
+#include "support/settings.hpp"
 
 namespace gradclip::test {
 namespace {

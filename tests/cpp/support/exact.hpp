@@ -6,6 +6,7 @@
 #include <limits>
 #include <span>
 
+#include "core/factor.hpp"
 #include "kernels/table.hpp"
 
 namespace gradclip::test {
@@ -31,10 +32,14 @@ inline Exact power_of_two(int exponent) {
 
 inline Exact absolute(Exact x) { return x < 0 ? -x : x; }
 
-// The sum that a partial stands for.
+// What a partial and a factor stand for.
 inline Exact value(const Partial& p) {
   return (static_cast<Exact>(p.hi) + static_cast<Exact>(p.lo)) *
          power_of_two(-2 * kScaleStep * p.scale);
+}
+
+inline Exact value(const Factor& factor) {
+  return static_cast<Exact>(factor.mantissa) * power_of_two(factor.exponent);
 }
 
 template <class T>

@@ -7,8 +7,9 @@
 #include <vector>
 
 #include "core/span.hpp"
-#include "exact.hpp"
-#include "random.hpp"
+#include "support/exact.hpp"
+#include "support/memory.hpp"
+#include "support/random.hpp"
 
 namespace gradclip::test {
 
@@ -54,7 +55,7 @@ class Arrays {
   // Every byte, the elements' and those beside and between them.
   bool same_bytes(const Arrays& other) const {
     for (std::size_t i = 0; i < arrays_.size(); ++i) {
-      if (arrays_[i].memory != other.arrays_[i].memory) return false;
+      if (!test::same_bytes(arrays_[i].memory, other.arrays_[i].memory)) return false;
     }
     return true;
   }

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "core/span.hpp"
-#include "random.hpp"
+#include "support/random.hpp"
 
 namespace gradclip::test {
 

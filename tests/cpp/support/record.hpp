@@ -1,4 +1,4 @@
-// A pass that writes down what was run where.
+// Passes, and one that writes down what was run where.
 #pragma once
 
 #include <atomic>
@@ -10,11 +10,23 @@
 
 namespace gradclip::test {
 
+inline Pass make_pass(void (*body)(const void*, std::size_t, int) noexcept, const void* context,
+                      std::size_t chunks, int threads, Order order = Order::kForward) {
+  Pass pass{};
+  pass.body = body;
+  pass.context = context;
+  pass.chunks = chunks;
+  pass.threads = threads;
+  pass.order = order;
+  return pass;
+}
+
+// Writes down what was run where.
 class Record {
  public:
   Record(std::size_t chunks, int threads, Order order)
       : threads_(threads),
-        pass_{&Record::note, this, chunks, threads, order},
+        pass_(make_pass(&Record::note, this, chunks, threads, order)),
         runs_(chunks),
         busy_(static_cast<std::size_t>(threads)) {}
 

@@ -22,6 +22,11 @@ inline std::uint64_t bits(double x) {
   return result;
 }
 
+// Not ==, which compares std::byte one by one.
+inline bool same_bytes(const std::vector<std::byte>& a, const std::vector<std::byte>& b) {
+  return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size()) == 0);
+}
+
 // Elements that begin `offset` bytes after a 64-byte boundary, between guard bytes.
 template <class T>
 class Elements {
