@@ -33,8 +33,8 @@ MUTANTS = [
     Mutant(
         "scale pass: products round toward zero, so the bound is exact",
         "cpp/core/clip.cpp",
-        "scale(work, steps(factor, Rounding::kTowardZero), Rounding::kTowardZero);",
-        "scale(work, steps(factor, Rounding::kTowardZero), Rounding::kNearest);",
+        "return scale_plan(steps(factor, kTowardZero), kTowardZero, to_float64(factor));",
+        "return scale_plan(steps(factor, kTowardZero), Rounding::kNearest, to_float64(factor));",
         "test_exact_bound.py",
     ),
     Mutant(

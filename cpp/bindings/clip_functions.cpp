@@ -18,12 +18,12 @@ struct ClipCall {
   explicit ClipCall(const Signature<6>::Bound& bound)
       : grads(bound[0]),
         max_norm(bound[1]),
-        clip((check_order(bound[2]), to_clip(bound[3], bound[4]))),
+        options((check_order(bound[2]), to_clip_options(bound[3], bound[4]))),
         nonfinite(to_nonfinite(bound[5])) {}
 
   PyObject* grads;
   Threshold max_norm;
-  Clip clip;
+  ClipOptions options;
   NonFinite nonfinite;
 };
 
@@ -47,21 +47,26 @@ Signature<6> clip_signature(const char* function) {
                        norm, path);
 }
 
-// The norm pass, the threshold and the scale pass. Returns the norm.
-double clip_leaves(const ClipCall& call, const Leaves& leaves) {
-  leaves.check_representable(call.clip.inv_scale, "inv_scale");
+// The norm pass, the threshold and the scale pass. Returns the norm, an object that is made before
+// anything is written.
+py::float_ clip_leaves(const ClipCall& call, const Leaves& leaves) {
+  leaves.check_representable(call.options.inv_scale, "inv_scale");
   const Work work(leaves.spans());
   Norms norms(work);
   without_gil(work.bytes(), [&] { norms.measure(); });
-  const double norm = norms.norm(call.clip.inv_scale);
+  const double norm = norms.norm(call.options.inv_scale);
+  const py::float_ result(norm);
+  ClipPlan plan;
   if (std::isfinite(norm)) {
     const double max_norm = call.max_norm.at(norm);
-    without_gil(2 * work.bytes(), [&] { write_clipped(work, norm, max_norm, call.clip); });
+    if (call.max_norm.callable()) leaves.check_unchanged();
+    plan = plan_clip(norm, max_norm, call.options, work.widened());
   } else {
     if (call.nonfinite == NonFinite::kRaise) raise_nonfinite(norm, norms, leaves);
-    without_gil(2 * work.bytes(), [&] { write_nonfinite(work, norm, call.nonfinite); });
+    plan = plan_nonfinite(norm, call.nonfinite);
   }
-  return norm;
+  without_gil(2 * work.bytes(), [&] { write(work, plan); });
+  return result;
 }
 
 constexpr const char* kInPlaceDoc =
@@ -104,11 +109,13 @@ TypeError
     A leaf is no array of a supported dtype, or an argument no number.
 ValueError
     An array is read-only, overlaps itself or another one; max_norm is negative or NaN, eps
-    negative or not finite, inv_scale not above 0 or not finite.
+    negative or not finite, inv_scale not above 0 or not finite, in float32 too if an array is.
 NonFiniteNormError
     The norm is inf or NaN and nonfinite is 'raise'.
 NotImplementedError
     ord is another positive number than 2.
+RuntimeError
+    A max_norm function resized or reshaped an array, or moved its memory.
 
 After any exception, one from a callable too, every array is as it was.
 
@@ -132,7 +139,7 @@ PyObject* clip_by_global_norm_in_place(PyObject* const* args, Py_ssize_t count,
   static const Signature<6> signature = clip_signature("clip_by_global_norm_");
   const ClipCall call(signature.bind(args, count, keywords));
   const Leaves leaves(call.grads, Access::kInPlace);
-  return PyFloat_FromDouble(clip_leaves(call, leaves));
+  return clip_leaves(call, leaves).release().ptr();
 }
 
 constexpr const char* kFreshDoc =
@@ -173,8 +180,7 @@ PyObject* clip_by_global_norm(PyObject* const* args, Py_ssize_t count, PyObject*
   const ClipCall call(signature.bind(args, count, keywords));
   const Leaves leaves(call.grads, Access::kFresh);
   const py::object clipped = leaves.rebuilt(call.grads);
-  const py::float_ norm(clip_leaves(call, leaves));
-  return py::make_tuple(clipped, norm).release().ptr();
+  return py::make_tuple(clipped, clip_leaves(call, leaves)).release().ptr();
 }
 
 }  // namespace

@@ -21,6 +21,15 @@ std::string_view variable(const char* name) {
   return value == nullptr ? std::string_view() : std::string_view(value);
 }
 
+// As ASCII, so that an error message can hold it.
+std::string printable(std::string_view text) {
+  std::string result(text);
+  for (char& c : result) {
+    if (c < ' ' || c > '~') c = '?';
+  }
+  return result;
+}
+
 void read_isa() {
   const std::string_view name = variable("GRADCLIP_ISA");
   if (name.empty() || select_isa(name)) return;
@@ -28,7 +37,7 @@ void read_isa() {
   for (const std::string_view isa : available_isas()) {
     choices += (choices.empty() ? "" : ", ") + std::string(isa);
   }
-  throw py::import_error("GRADCLIP_ISA=" + std::string(name) +
+  throw py::import_error("GRADCLIP_ISA=" + printable(name) +
                          " is not available on this machine; choose one of " + choices);
 }
 
@@ -37,7 +46,7 @@ int default_threads() {
     int threads = 0;
     const auto [end, error] = std::from_chars(text.begin(), text.end(), threads);
     if (error != std::errc{} || end != text.end() || threads < 1 || threads > kMaxThreads) {
-      throw py::import_error("GRADCLIP_NUM_THREADS=" + std::string(text) +
+      throw py::import_error("GRADCLIP_NUM_THREADS=" + printable(text) +
                              " must be an integer from 1 to " + std::to_string(kMaxThreads));
     }
     return threads;

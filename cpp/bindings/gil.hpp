@@ -2,7 +2,7 @@
 #pragma once
 
 #include <pybind11/pybind11.h>
-#if defined(__GLIBC__)
+#if defined(__GLIBCXX__)
 #include <cxxabi.h>
 #include <unistd.h>
 #endif
@@ -21,7 +21,7 @@ void without_gil(std::size_t bytes, const Work& work) {
   if (bytes < kReleaseBytes) return work();
   PyThreadState* const state = PyEval_SaveThread();
   work();
-#if defined(__GLIBC__)
+#if defined(__GLIBCXX__)
   // Before Python 3.14, a daemon thread that comes back while the interpreter exits is ended here
   // by unwinding its stack: it would drop references without the GIL. It waits for the end instead.
   try {

@@ -27,7 +27,7 @@ Leaves::Leaves(PyObject* grads, Access access) : Leaves(access) {
     const auto size = static_cast<std::size_t>(PyList_GET_SIZE(grads));
     places_.reserve(size);
     spans_.reserve(size);
-    held_.reserve(size + 1);
+    arrays_.reserve(size);
   }
   visit(grads, {-1, {0}}, 0);
   if (access != Access::kInPlace) return;
@@ -39,6 +39,7 @@ Leaves::Leaves(PyObject* grads, Access access) : Leaves(access) {
 }
 
 Leaves::~Leaves() {
+  for (PyObject* array : arrays_) Py_DECREF(array);
   for (PyObject* object : held_) Py_DECREF(object);
 }
 
@@ -46,6 +47,7 @@ void Leaves::visit(PyObject* object, Place place, int depth) {
   if (NdArray::check(object)) return add(object, place);
   if (object == Py_None) return;
   if (!PyList_Check(object) && !PyTuple_Check(object) && !PyDict_Check(object)) {
+    hold(object);
     refuse_object(object, path(place));
   }
   if (depth == kMaxDepth) {
@@ -101,46 +103,61 @@ DType Leaves::dtype_of(PyObject* object, Place place) {
   if (!dtype || !array.native_byte_order() || is_masked(object)) {
     refuse_dtype(object, path(place));
   }
-  last_descr_ = array.descr();
+  hold(last_descr_ = array.descr());
   return last_dtype_ = *dtype;
 }
 
 void Leaves::add(PyObject* object, Place place) {
-  const NdArray array(object);
-  const DType dtype = dtype_of(object, place);
-  if (access_ == Access::kInPlace && !array.writeable()) refuse_read_only(path(place));
+  arrays_.push_back(Py_NewRef(object));
   places_.push_back(place);
-  hold(object);
-  if (access_ == Access::kFresh) {
-    add_fresh(object, dtype);
-  } else if (array.contiguous()) {
-    spans_.add_contiguous(array.data(), array.data(), array.size(), dtype);
-  } else {
-    add_strided(array, array, dtype);
+  const DType dtype = dtype_of(object, place);
+  if (access_ == Access::kInPlace && !NdArray(object).writeable()) refuse_read_only(path(place));
+  PyObject* const out = access_ == Access::kFresh ? fresh_like(object, dtype) : object;
+  add_span(spans_, NdArray(object), NdArray(out), dtype);
+  const Span& span = spans_[spans_.size() - 1];
+  if (access_ == Access::kInPlace && !span.contiguous() && overlaps_itself(spans_, span)) {
+    refuse_self_overlap(path(place));
   }
 }
 
-void Leaves::add_fresh(PyObject* object, DType dtype) {
+PyObject* Leaves::fresh_like(PyObject* object, DType dtype) {
   const py::object fresh = py::module_::import("numpy").attr("empty_like")(py::handle(object));
-  hold(fresh.ptr());
-  // A subclass decides what it is like, and may change the array itself.
-  if (!NdArray::check(fresh.ptr()) || !NdArray(object).same_shape(NdArray(fresh.ptr())) ||
-      NdArray(object).dtype() != dtype || NdArray(fresh.ptr()).dtype() != dtype) {
+  // A subclass decides what it is like, and may change the array itself meanwhile.
+  const NdArray array(object);
+  if (!NdArray::check(fresh.ptr()) || Py_REFCNT(fresh.ptr()) != 1 ||
+      !NdArray(fresh.ptr()).can_be_written_for(array) || array.dtype() != dtype) {
     refuse_subclass(object, path(places_.back()));
   }
-  fresh_.emplace_back(object, fresh.ptr());
-  add_strided(NdArray(object), NdArray(fresh.ptr()), dtype);
+  hold(fresh.ptr());
+  fresh_.push_back(fresh.ptr());
+  return fresh.ptr();
 }
 
-void Leaves::add_strided(const NdArray& array, const NdArray& out, DType dtype) {
-  axes_.clear();
+void Leaves::add_span(SpanList& spans, NdArray array, NdArray out, DType dtype) {
+  if (array.contiguous()) {
+    return spans.add_contiguous(array.data(), out.data(), array.size(), dtype);
+  }
+  std::vector<Axis> axes;
   for (int i = 0; i < array.ndim(); ++i) {
-    axes_.push_back(
+    axes.push_back(
         {static_cast<std::size_t>(array.shape()[i]), array.strides()[i], out.strides()[i]});
   }
-  spans_.add_strided(array.data(), out.data(), axes_, dtype);
-  if (access_ == Access::kInPlace && overlaps_itself(spans_, spans_[spans_.size() - 1])) {
-    refuse_self_overlap(path(places_.back()));
+  spans.add_strided(array.data(), out.data(), axes, dtype);
+}
+
+void Leaves::check_unchanged() const {
+  SpanList now;
+  now.reserve(spans_.size());
+  for (std::size_t i = 0; i < arrays_.size(); ++i) {
+    const NdArray array(arrays_[i]);
+    const NdArray out(access_ == Access::kFresh ? fresh_[i] : arrays_[i]);
+    const bool usable = array.dtype() == spans_[i].dtype && out.writeable();
+    if (usable && out.same_shape(array)) add_span(now, array, out, spans_[i].dtype);
+    if (now.size() != i + 1 || !now.same(i, spans_)) {
+      raise(PyExc_RuntimeError,
+            "the max_norm function changed the memory, shape or flags of %s; nothing was written",
+            path(i).c_str());
+    }
   }
 }
 

@@ -29,6 +29,10 @@ class Leaves {
   // A leaf's place as Python would write it: grads['encoder'][0].
   std::string path(std::size_t leaf) const { return path(places_[leaf]); }
 
+  // RuntimeError if an array is no longer what it was when it was read; for use after code that
+  // may have changed it.
+  void check_unchanged() const;
+
   // ValueError if the number is not finite in the compute type of a leaf.
   void check_representable(double value, const char* name) const;
 
@@ -58,8 +62,8 @@ class Leaves {
   void visit_container(PyObject* container, Place place, int depth);
   void visit_items_of(PyObject* mapping, std::ptrdiff_t container, int depth);
   void add(PyObject* array, Place place);
-  void add_fresh(PyObject* array, DType dtype);
-  void add_strided(const NdArray& array, const NdArray& out, DType dtype);
+  PyObject* fresh_like(PyObject* array, DType dtype);
+  static void add_span(SpanList& spans, NdArray array, NdArray out, DType dtype);
   DType dtype_of(PyObject* array, Place place);
   void hold(PyObject* object) { held_.push_back(Py_NewRef(object)); }
   std::string path(Place place) const;
@@ -67,11 +71,11 @@ class Leaves {
 
   Access access_;
   std::vector<Container> containers_;
-  std::vector<Place> places_;  // of the leaves
-  SpanList spans_;             // of the leaves
-  std::vector<PyObject*> held_;
-  std::vector<std::pair<PyObject*, PyObject*>> fresh_;  // each leaf and its new array
-  std::vector<Axis> axes_;                              // of the array being added
+  std::vector<Place> places_;       // of the leaves
+  SpanList spans_;                  // of the leaves
+  std::vector<PyObject*> arrays_;   // the leaves, strong
+  std::vector<PyObject*> fresh_;    // their new arrays, borrowed from held_
+  std::vector<PyObject*> held_;     // whatever else must stay alive, strong
   PyObject* last_descr_ = nullptr;  // of the array before; most lists have only one
   DType last_dtype_{};
 };

@@ -5,6 +5,7 @@
 #include <pybind11/numpy.h>
 
 #include <algorithm>
+#include <bit>
 #include <optional>
 
 #include "core/span.hpp"
@@ -33,6 +34,9 @@ class NdArray {
   bool writeable() const noexcept {
     return (array_->flags & pybind11::detail::npy_api::NPY_ARRAY_WRITEABLE_) != 0;
   }
+  bool owns_data() const noexcept {
+    return (array_->flags & pybind11::detail::npy_api::NPY_ARRAY_OWNDATA_) != 0;
+  }
   std::size_t size() const noexcept {
     std::size_t size = 1;
     for (int i = 0; i < ndim(); ++i) size *= static_cast<std::size_t>(shape()[i]);
@@ -41,9 +45,14 @@ class NdArray {
   bool same_shape(NdArray other) const noexcept {
     return std::equal(shape(), shape() + ndim(), other.shape(), other.shape() + other.ndim());
   }
+  // Memory of its own, laid out for results of that array.
+  bool can_be_written_for(NdArray other) const noexcept {
+    return writeable() && owns_data() && same_shape(other) && dtype() == other.dtype() &&
+           native_byte_order();
+  }
   bool native_byte_order() const noexcept {
-    const char order = pybind11::detail::array_descriptor_proxy(descr())->byteorder;
-    return order == '=' || order == '|';
+    constexpr char kOther = std::endian::native == std::endian::little ? '>' : '<';
+    return pybind11::detail::array_descriptor_proxy(descr())->byteorder != kOther;
   }
   // None if it is a type the library does not compute with.
   std::optional<DType> dtype() const noexcept {

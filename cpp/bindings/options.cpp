@@ -59,17 +59,18 @@ double to_factor(PyObject* object) {
   return value;
 }
 
-Clip to_clip(PyObject* eps, PyObject* inv_scale) {
-  Clip clip;
-  if (eps != nullptr) clip.eps = to_number(eps, "eps");
-  if (!is_finite(clip.eps) || is_negative(clip.eps)) {
-    raise_value("eps", "finite and at least 0", clip.eps);
+ClipOptions to_clip_options(PyObject* eps, PyObject* inv_scale) {
+  ClipOptions options;
+  if (eps != nullptr) options.eps = to_number(eps, "eps");
+  if (!is_finite(options.eps) || is_negative(options.eps)) {
+    raise_value("eps", "finite and at least 0", options.eps);
   }
-  if (inv_scale != nullptr) clip.inv_scale = to_number(inv_scale, "inv_scale");
-  if (!is_finite(clip.inv_scale) || is_zero(clip.inv_scale) || is_negative(clip.inv_scale)) {
-    raise_value("inv_scale", "finite and above 0", clip.inv_scale);
+  if (inv_scale != nullptr) options.inv_scale = to_number(inv_scale, "inv_scale");
+  if (!is_finite(options.inv_scale) || is_zero(options.inv_scale) ||
+      is_negative(options.inv_scale)) {
+    raise_value("inv_scale", "finite and above 0", options.inv_scale);
   }
-  return clip;
+  return options;
 }
 
 NonFinite to_nonfinite(PyObject* object) {

@@ -20,7 +20,7 @@ double to_max_norm(PyObject* object, const char* name);
 double to_factor(PyObject* object);
 
 // eps finite and ≥ 0, inv_scale finite and > 0.
-Clip to_clip(PyObject* eps, PyObject* inv_scale);
+ClipOptions to_clip_options(PyObject* eps, PyObject* inv_scale);
 
 NonFinite to_nonfinite(PyObject* object);
 
@@ -31,6 +31,7 @@ class Threshold {
 
   // Calls the callable, if it is one.
   double at(double norm) const;
+  bool callable() const noexcept { return callable_ != nullptr; }
 
  private:
   PyObject* callable_ = nullptr;  // borrowed from the call's arguments

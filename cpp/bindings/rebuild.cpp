@@ -21,21 +21,26 @@ py::object as_type_of(PyObject* tuple, const py::list& items) {
   return type(items);
 }
 
+[[noreturn]] void refuse_change() {
+  raise(PyExc_RuntimeError, "grads changed while it was being read");
+}
+
 }  // namespace
 
 py::object Leaves::rebuilt(PyObject* grads) const {
   std::size_t next = 0;
-  return rebuild(grads, next, 0);
+  py::object result = rebuild(grads, next, 0);
+  if (next != fresh_.size()) refuse_change();
+  return result;
 }
 
 py::object Leaves::rebuild(PyObject* object, std::size_t& next, int depth) const {
-  if (depth > kMaxDepth) raise(PyExc_RuntimeError, "grads changed while it was being read");
+  const auto held = py::reinterpret_borrow<py::object>(object);  // copies run the subclass's code
+  if (depth > kMaxDepth) refuse_change();
   if (object == Py_None) return py::none();
   if (NdArray::check(object)) {
-    if (next == fresh_.size() || fresh_[next].first != object) {
-      raise(PyExc_RuntimeError, "grads changed while it was being read");
-    }
-    return py::reinterpret_borrow<py::object>(fresh_[next++].second);
+    if (next == fresh_.size() || arrays_[next] != object) refuse_change();
+    return py::reinterpret_borrow<py::object>(fresh_[next++]);
   }
   if (PyTuple_Check(object)) {
     py::list items;

@@ -11,8 +11,11 @@ namespace gradclip {
 bool is_masked(PyObject* array) {
   if (NdArray::check_exact(array)) return false;
   PyObject* const module = PyDict_GetItemString(PyImport_GetModuleDict(), "numpy.ma");  // borrowed
-  if (module == nullptr) return false;
-  return PyObject_IsInstance(array, py::handle(module).attr("MaskedArray").ptr()) == 1;
+  if (module == nullptr || !PyModule_Check(module)) return false;
+  PyObject* const type = PyDict_GetItemString(PyModule_GetDict(module), "MaskedArray");
+  // By its real type: isinstance would run whatever the array has for a __class__.
+  return type != nullptr && PyType_Check(type) &&
+         PyType_IsSubtype(Py_TYPE(array), reinterpret_cast<PyTypeObject*>(type));
 }
 
 void refuse_object(PyObject* object, const std::string& path) {

@@ -8,6 +8,8 @@
 #include "bindings/options.hpp"
 #include "core/passes.hpp"
 
+namespace py = pybind11;
+
 namespace gradclip {
 namespace {
 
@@ -59,15 +61,16 @@ PyObject* clip_with_norm_in_place(PyObject* const* args, Py_ssize_t count, PyObj
   const auto [grads, max_norm, total_norm, eps] = signature.bind(args, count, keywords);
   const double threshold = to_max_norm(max_norm, "max_norm");
   const double norm = to_max_norm(total_norm, "total_norm");
-  const Clip clip = to_clip(eps, nullptr);
+  const ClipOptions options = to_clip_options(eps, nullptr);
   if (std::isinf(norm)) {
     raise_nonfinite_norm("total_norm is inf, so the gradients cannot be clipped by it", norm, "");
   }
   const Leaves leaves(grads, Access::kInPlace);
   const Work work(leaves.spans());
-  double factor = 1.0;
-  without_gil(2 * work.bytes(), [&] { factor = write_clipped(work, norm, threshold, clip); });
-  return PyFloat_FromDouble(factor);
+  const ClipPlan plan = plan_clip(norm, threshold, options, work.widened());
+  py::float_ factor(plan.factor);  // made before anything is written
+  without_gil(2 * work.bytes(), [&] { write(work, plan); });
+  return factor.release().ptr();
 }
 
 constexpr const char* kScaleDoc = R"(scale_($module, grads, factor)

@@ -1,6 +1,7 @@
 #include "core/clip.hpp"
 
 #include <cmath>
+#include <limits>
 
 #include "core/fp_environment.hpp"
 #include "core/passes.hpp"
@@ -8,42 +9,67 @@
 namespace gradclip {
 namespace {
 
+using Action = ClipPlan::Action;
+
+ClipPlan scale_plan(const DTypeSteps& steps, Rounding rounding, double factor) noexcept {
+  ClipPlan plan;
+  plan.action = Action::kScale;
+  plan.steps = steps;
+  plan.rounding = rounding;
+  plan.factor = factor;
+  return plan;
+}
+
+ClipPlan fill_plan(double value) noexcept {
+  ClipPlan plan;
+  plan.action = Action::kFill;
+  plan.fill = plan.factor = value;
+  return plan;
+}
+
 // Not inlined, so that it computes in the environment that its caller sets.
-[[gnu::noinline]] double write_in_environment(const Work& work, double norm, double max_norm,
-                                              Clip clip) noexcept {
+[[gnu::noinline]] ClipPlan plan_in_environment(double norm, double max_norm, ClipOptions options,
+                                               bool widened) noexcept {
   if (norm <= max_norm) {
-    if (clip.inv_scale == 1.0) {
-      copy(work);
-    } else {
-      scale(work, steps(Factor::of(clip.inv_scale), Rounding::kNearest), Rounding::kNearest);
-    }
-    return 1.0;
+    if (options.inv_scale == 1.0) return {};
+    constexpr auto kNearest = Rounding::kNearest;
+    return scale_plan(steps(Factor::of(options.inv_scale), kNearest), kNearest, 1.0);
   }
-  if (max_norm == 0.0) {
-    fill_zero(work);
-    return 0.0;
-  }
-  const Factor factor = clip_factor(max_norm, norm, clip.eps, clip.inv_scale, work.widened());
-  scale(work, steps(factor, Rounding::kTowardZero), Rounding::kTowardZero);
-  return to_float64(factor);
+  if (max_norm == 0.0) return fill_plan(0.0);
+  const Factor factor = clip_factor(max_norm, norm, options.eps, options.inv_scale, widened);
+  constexpr auto kTowardZero = Rounding::kTowardZero;
+  return scale_plan(steps(factor, kTowardZero), kTowardZero, to_float64(factor));
 }
 
 }  // namespace
 
-double write_clipped(const Work& work, double norm, double max_norm, Clip clip) noexcept {
+ClipPlan plan_clip(double norm, double max_norm, ClipOptions options, bool widened) noexcept {
   const FpEnvironment environment(Rounding::kNearest);
-  return write_in_environment(work, norm, max_norm, clip);
+  return plan_in_environment(norm, max_norm, options, widened);
 }
 
-void write_nonfinite(const Work& work, double norm, NonFinite policy) noexcept {
+ClipPlan plan_nonfinite(double norm, NonFinite policy) noexcept {
   switch (policy) {
     case NonFinite::kRaise:
     case NonFinite::kSkip:
-      return copy(work);
+      return {};
     case NonFinite::kZero:
-      return fill_zero(work);
-    case NonFinite::kPropagate:  // max_norm / inf is 0, and anything / NaN is NaN
-      return scale(work, one_step(std::isnan(norm) ? norm : 0.0), Rounding::kNearest);
+      return fill_plan(0.0);
+    case NonFinite::kPropagate:  // anything / NaN is NaN, one NaN for all instruction sets
+      if (std::isnan(norm)) return fill_plan(std::numeric_limits<double>::quiet_NaN());
+      return scale_plan(one_step(0.0), Rounding::kNearest, 0.0);  // max_norm / inf
+  }
+  __builtin_unreachable();
+}
+
+void write(const Work& work, const ClipPlan& plan) noexcept {
+  switch (plan.action) {
+    case Action::kKeep:
+      return copy(work);
+    case Action::kFill:
+      return fill(work, plan.fill);
+    case Action::kScale:
+      return scale(work, plan.steps, plan.rounding);
   }
 }
 

@@ -1,23 +1,37 @@
 // What a clip writes, once the norm and the threshold are known.
 #pragma once
 
+#include "core/factor.hpp"
 #include "core/work.hpp"
 
 namespace gradclip {
 
 enum class NonFinite { kRaise, kSkip, kZero, kPropagate };
 
-struct Clip {
+struct ClipOptions {
   double eps = 0.0;
   double inv_scale = 1.0;
 };
 
-// Writes inv_scale · min(1, max_norm / (norm + eps)) · g, where `norm` is the finite norm of
-// inv_scale · g. Writes nothing, in place, if that is g. Returns the factor as a float64, rounded
-// down; 1.0 if norm ≤ max_norm.
-double write_clipped(const Work& work, double norm, double max_norm, Clip clip) noexcept;
+// One of the things that a clip can write to the targets.
+struct ClipPlan {
+  enum class Action { kKeep, kFill, kScale };
 
-// Writes what `policy` says for a norm of inf or NaN.
-void write_nonfinite(const Work& work, double norm, NonFinite policy) noexcept;
+  Action action = Action::kKeep;
+  double fill = 0.0;    // kFill: the value of every element
+  DTypeSteps steps{};   // kScale
+  Rounding rounding{};  // kScale
+  double factor = 1.0;  // min(1, max_norm / (norm + eps)) as a float64, rounded down
+};
+
+// For inv_scale · min(1, max_norm / (norm + eps)) · g, where `norm` is the finite norm of
+// inv_scale · g. `widened` is that of the work.
+ClipPlan plan_clip(double norm, double max_norm, ClipOptions options, bool widened) noexcept;
+
+// For a norm of inf or NaN.
+ClipPlan plan_nonfinite(double norm, NonFinite policy) noexcept;
+
+// kKeep writes nothing in place, and copies otherwise.
+void write(const Work& work, const ClipPlan& plan) noexcept;
 
 }  // namespace gradclip

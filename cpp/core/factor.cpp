@@ -86,6 +86,7 @@ Factor clip_factor(double max_norm, double norm, double eps, double inv_scale,
 double to_float64(Factor factor) noexcept { return rounded<double>(factor, Rounding::kTowardZero); }
 
 DTypeSteps steps(Factor factor, Rounding rounding) noexcept {
+  static_assert(kDTypeCount == 2, "each dtype has its steps here");
   DTypeSteps result;
   result[index(DType::kFloat32)] = steps_as<float>(factor, rounding);
   result[index(DType::kFloat64)] = steps_as<double>(factor, rounding);

@@ -31,6 +31,7 @@ class BoundedSum {
   bool may_reach(std::int64_t target) {
     std::sort(terms_, terms_ + count_,
               [](const Term& a, const Term& b) { return a.coefficient > b.coefficient; });
+    join_equal();
     sums_[count_] = divisors_[count_] = 0;
     for (std::size_t i = count_; i-- > 0;) {
       sums_[i] = sums_[i + 1] + terms_[i].coefficient * terms_[i].most;
@@ -41,6 +42,20 @@ class BoundedSum {
   }
 
  private:
+  // Two arrays cut from one have strides in common: left apart, these would be tried against each
+  // other as often as the arrays are long.
+  void join_equal() {
+    std::size_t kept = 0;
+    for (std::size_t i = 1; i < count_; ++i) {
+      if (terms_[i].coefficient == terms_[kept].coefficient) {
+        terms_[kept].most += terms_[i].most;
+      } else {
+        terms_[++kept] = terms_[i];
+      }
+    }
+    count_ = count_ == 0 ? 0 : kept + 1;
+  }
+
   bool search(std::size_t i, std::int64_t target) {
     if (target < 0 || target > sums_[i]) return false;
     if (target == 0 || --steps_left_ < 0) return true;

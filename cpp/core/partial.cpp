@@ -1,6 +1,7 @@
 #include "core/partial.hpp"
 
 #include <cmath>
+#include <limits>
 
 namespace gradclip {
 namespace {
@@ -51,6 +52,8 @@ Root root(const Partial& sum) noexcept {
 
 double scaled_root(const Partial& sum, double scale) noexcept {
   const Root norm = root(sum);
+  // One NaN, whichever operand's payload an instruction set would keep.
+  if (std::isnan(norm.value)) return std::numeric_limits<double>::quiet_NaN();
   if (!std::isfinite(norm.value) || (scale == 1.0 && norm.exponent == 0)) return norm.value;
   int exponent = 0;
   const double mantissa = std::frexp(scale, &exponent);

@@ -18,7 +18,8 @@ struct Root {
 };
 Root root(const Partial& sum) noexcept;
 
-// scale · root, rounded to float64: within 0.53 ulp, inf when too large, and NaN for NaN.
+// scale · root, rounded to float64: within 0.53 ulp, or one where it is subnormal; inf when too
+// large, and NaN for NaN.
 double scaled_root(const Partial& sum, double scale = 1.0) noexcept;
 
 }  // namespace gradclip

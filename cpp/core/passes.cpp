@@ -14,6 +14,21 @@ Section section(const Work& work, const Block& block) noexcept {
   return {block.span, work.spans().axes(block.span), block.first, block.size};
 }
 
+template <class T>
+void fill_as(std::byte* target, std::size_t count, double value) noexcept {
+  const auto item = static_cast<T>(value);
+  for (; count > 0; --count, target += sizeof item) std::memcpy(target, &item, sizeof item);
+}
+
+void fill_items(std::byte* target, std::size_t count, DType dtype, double value) noexcept {
+  switch (dtype) {
+    case DType::kFloat32:
+      return fill_as<float>(target, count, value);
+    case DType::kFloat64:
+      return fill_as<double>(target, count, value);
+  }
+}
+
 // A pass that gives every block's target a new value: write(source, target, count, dtype).
 template <class Write>
 void write_blocks(const Work& work, Rounding rounding, const Write& write) noexcept {
@@ -89,11 +104,17 @@ void copy(const Work& work) noexcept {
                });
 }
 
-void fill_zero(const Work& work) noexcept {
-  write_blocks(work, Rounding::kNearest,
-               [](const std::byte*, std::byte* target, std::size_t count, DType dtype) {
-                 std::memset(target, 0, count * item_size(dtype));
-               });
+void fill(const Work& work, double value) noexcept {
+  const auto fill_block = [&](const Block& block, std::byte* buffer) {
+    const Span& span = block.span;
+    if (span.contiguous()) {
+      fill_items(span.target + block.first * item_size(span.dtype), block.size, span.dtype, value);
+    } else {
+      fill_items(buffer, block.size, span.dtype, value);
+      unpack(section(work, block), buffer);
+    }
+  };
+  work.for_each_block(Order::kMirrored, Rounding::kNearest, fill_block);
 }
 
 void scale(const Work& work, const DTypeSteps& factor, Rounding rounding) noexcept {

@@ -36,7 +36,7 @@ class Norms {
 
 // What a scale pass writes to each span's target.
 void copy(const Work& work) noexcept;
-void fill_zero(const Work& work) noexcept;
+void fill(const Work& work, double value) noexcept;
 // factor · source, the products rounded as told.
 void scale(const Work& work, const DTypeSteps& factor, Rounding rounding) noexcept;
 

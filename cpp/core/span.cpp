@@ -34,6 +34,13 @@ void join_contiguous(std::vector<Axis>& axes) {
 
 }  // namespace
 
+bool SpanList::same(std::size_t i, const SpanList& other) const noexcept {
+  const Span& a = spans_[i];
+  const Span& b = other[i];
+  return a.source == b.source && a.target == b.target && a.size == b.size && a.dtype == b.dtype &&
+         a.ndim == b.ndim && std::equal(axes(a), axes(a) + a.ndim, other.axes(b));
+}
+
 void SpanList::add_strided(const std::byte* source, std::byte* target, std::vector<Axis>& axes,
                            DType dtype) {
   std::size_t size = 1;

@@ -10,7 +10,13 @@
 namespace gradclip {
 
 constexpr std::size_t item_size(DType dtype) noexcept {
-  return dtype == DType::kFloat32 ? sizeof(float) : sizeof(double);
+  switch (dtype) {
+    case DType::kFloat32:
+      return sizeof(float);
+    case DType::kFloat64:
+      return sizeof(double);
+  }
+  __builtin_unreachable();
 }
 
 // One axis of an array that is not contiguous; strides in bytes.
@@ -18,6 +24,8 @@ struct Axis {
   std::size_t extent;
   std::ptrdiff_t source_stride;
   std::ptrdiff_t target_stride;
+
+  bool operator==(const Axis&) const = default;
 };
 
 // One array. Elements are read from source and written to target, which are the same memory when
@@ -52,6 +60,8 @@ class SpanList {
 
   std::size_t size() const noexcept { return spans_.size(); }
   const Span& operator[](std::size_t i) const noexcept { return spans_[i]; }
+  // Whether span i is the same here and there.
+  bool same(std::size_t i, const SpanList& other) const noexcept;
   auto begin() const noexcept { return spans_.begin(); }
   auto end() const noexcept { return spans_.end(); }
   const Axis* axes(const Span& span) const noexcept { return axes_.data() + span.first_axis; }

@@ -65,13 +65,25 @@ void unpack_items(const Section& section, const std::byte* buffer) {
 }  // namespace
 
 void pack(const Section& section, std::byte* buffer) noexcept {
-  item_size(section.span.dtype) == 4 ? pack_items<4>(section, buffer)
-                                     : pack_items<8>(section, buffer);
+  switch (item_size(section.span.dtype)) {
+    case 4:
+      return pack_items<4>(section, buffer);
+    case 8:
+      return pack_items<8>(section, buffer);
+    default:
+      __builtin_unreachable();
+  }
 }
 
 void unpack(const Section& section, const std::byte* buffer) noexcept {
-  item_size(section.span.dtype) == 4 ? unpack_items<4>(section, buffer)
-                                     : unpack_items<8>(section, buffer);
+  switch (item_size(section.span.dtype)) {
+    case 4:
+      return unpack_items<4>(section, buffer);
+    case 8:
+      return unpack_items<8>(section, buffer);
+    default:
+      __builtin_unreachable();
+  }
 }
 
 }  // namespace gradclip

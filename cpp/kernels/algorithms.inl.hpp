@@ -231,7 +231,9 @@ void scale_by(const std::byte* x, std::byte* out, std::size_t n, Steps factor) {
   }
 }
 
-constexpr DTypeKernels kDTypes[kDTypeCount] = {
+// In the order of DType.
+constexpr DTypeKernels kDTypes[] = {
     {sum_squares_float32, scale_by<float>},
     {sum_squares_float64, scale_by<double>},
 };
+static_assert(sizeof kDTypes / sizeof kDTypes[0] == kDTypeCount);

@@ -61,6 +61,6 @@ struct Isa {
 
 }  // namespace
 
-const KernelTable avx2::kTable = {"avx2", {kDTypes[0], kDTypes[1]}};
+const KernelTable avx2::kTable = {"avx2", kDTypes};
 
 }  // namespace gradclip

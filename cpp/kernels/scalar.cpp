@@ -42,6 +42,6 @@ struct Isa {
 
 }  // namespace
 
-const KernelTable scalar::kTable = {"scalar", {kDTypes[0], kDTypes[1]}};
+const KernelTable scalar::kTable = {"scalar", kDTypes};
 
 }  // namespace gradclip

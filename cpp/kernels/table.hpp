@@ -49,7 +49,7 @@ struct DTypeKernels {
 
 struct KernelTable {
   const char* name;
-  DTypeKernels dtypes[kDTypeCount];
+  const DTypeKernels* dtypes;  // kDTypeCount of them
 
   const DTypeKernels& operator[](DType dtype) const { return dtypes[index(dtype)]; }
 };

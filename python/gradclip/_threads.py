@@ -1,13 +1,14 @@
 """The thread limit of a block of code."""
 
 import operator
-from types import TracebackType
-from typing import Self
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from gradclip._gradclip import _set_thread_limit
 
 
-class threads:
+@contextmanager
+def threads(n: int) -> Iterator[None]:
     """Limit the threads of calls that the current thread makes within a ``with`` block.
 
     Other threads are not affected. Blocks may be nested.
@@ -20,7 +21,7 @@ class threads:
     Raises
     ------
     TypeError, ValueError
-        n is no integer, or, on entry, out of range.
+        On entry: n is no integer, or out of range.
 
     Examples
     --------
@@ -29,19 +30,8 @@ class threads:
     ...     gradclip.get_num_threads()
     1
     """
-
-    def __init__(self, n: int) -> None:
-        self._n = operator.index(n)
-        self._previous: list[int] = []
-
-    def __enter__(self) -> Self:
-        self._previous.append(_set_thread_limit(self._n))
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        _set_thread_limit(self._previous.pop() or None)
+    previous = _set_thread_limit(operator.index(n))
+    try:
+        yield
+    finally:
+        _set_thread_limit(previous or None)
