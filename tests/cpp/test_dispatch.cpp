@@ -46,7 +46,9 @@ TEST_CASE("a selected instruction set is in force, with kernels of its own") {
   for_each_isa([&](const KernelTable& table) {
     CHECK(&kernels() == &table);
     CHECK(tables.insert(&table).second);
-    for (const DTypeKernels& dtype : table.dtypes) CHECK(sums.insert(dtype.sum_squares).second);
+    for (std::size_t i = 0; i < kDTypeCount; ++i) {
+      CHECK(sums.insert(table[DType(i)].sum_squares).second);
+    }
   });
   CHECK(tables.size() == available_isas().size());
 }

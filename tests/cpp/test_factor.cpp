@@ -37,6 +37,7 @@ Question random_question(Random& random) {
   if (random.one_in(8)) q.eps = q.norm * 0x1p-53;
   if (random.one_in(8)) q.max_norm = std::ldexp(1.0, random.between(-100, 100));
   if (random.one_in(8)) q.norm = std::ldexp(1.0, random.between(-100, 100));
+  if (random.one_in(8)) q.norm = std::numeric_limits<double>::max();
   return q;
 }
 

@@ -22,6 +22,19 @@ bool passes_are_right() {
   return right;
 }
 
+// Two chunks that wait for each other, so that it takes two threads to end.
+bool passes_are_parallel() {
+  const auto body = [](const void* context, std::size_t, int) noexcept {
+    auto& arrived = *static_cast<std::atomic<int>* const*>(context);
+    arrived->fetch_add(1);
+    while (arrived->load() < 2) std::this_thread::yield();
+  };
+  std::atomic<int> arrived{0};
+  auto* const context = &arrived;
+  run(make_pass(body, &context, 2, 2));
+  return true;
+}
+
 // Whether `test` is true in a forked process. One that hangs is ended by its alarm.
 template <class Test>
 bool in_child(const Test& test) {
@@ -42,6 +55,12 @@ TEST_CASE("a child and its child run passes, and their parents go on") {
   CHECK(in_child(
       [] { return passes_are_right() && in_child(passes_are_right) && passes_are_right(); }));
   CHECK(passes_are_right());
+}
+
+TEST_CASE("a child starts threads of its own") {
+  CHECK(passes_are_parallel());
+  CHECK(in_child(passes_are_parallel));
+  CHECK(in_child([] { return in_child(passes_are_parallel) && passes_are_parallel(); }));
 }
 
 TEST_CASE("a child that runs none leaves the parent's pool as it is") {

@@ -137,7 +137,7 @@ TEST_CASE("write passes") {
     check_in_every_state([&](State caller) { return written_in(caller, write); });
   };
   check([](const Work& work) { copy(work); });
-  check([](const Work& work) { fill_zero(work); });
+  check([](const Work& work) { fill(work, 0.0); });
   for (const Rounding rounding : {Rounding::kNearest, Rounding::kTowardZero}) {
     for (const Factor factor : {Factor{0.7, 0}, Factor{0.7, -140}, Factor{0.7, -1030}}) {
       const DTypeSteps both = steps(factor, rounding);
@@ -147,11 +147,13 @@ TEST_CASE("write passes") {
 }
 
 TEST_CASE("clips") {
-  const auto check = [](double max_norm, Clip options) {
+  const auto check = [](double max_norm, ClipOptions options) {
     check_in_every_state([&](State caller) {
       double factor = 0.0;
       Result result = written_in(caller, [&](const Work& work) {
-        factor = write_clipped(work, 1e302, max_norm, options);
+        const ClipPlan plan = plan_clip(1e302, max_norm, options, work.widened());
+        factor = plan.factor;
+        write(work, plan);
       });
       append(result, {factor});
       return result;
@@ -162,11 +164,14 @@ TEST_CASE("clips") {
   check(1e-20, {.eps = 1e290, .inv_scale = 0.3});
   check(1e-310, {.eps = 1e-320});
   check(0.0, {});
-  check_in_every_state([](State caller) {
-    return written_in(caller, [](const Work& work) {
-      write_nonfinite(work, std::numeric_limits<double>::infinity(), NonFinite::kPropagate);
+  for (const double norm :
+       {std::numeric_limits<double>::infinity(), std::numeric_limits<double>::quiet_NaN()}) {
+    check_in_every_state([norm](State caller) {
+      return written_in(caller, [norm](const Work& work) {
+        write(work, plan_nonfinite(norm, NonFinite::kPropagate));
+      });
     });
-  });
+  }
 }
 
 TEST_CASE("inside a region the mode is the one asked for, with subnormals and without traps") {

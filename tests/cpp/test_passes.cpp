@@ -1,6 +1,8 @@
 // The passes that write: every element as it must be, and no other byte.
 #include <doctest/doctest.h>
 
+#include <limits>
+
 #include "core/passes.hpp"
 #include "support/arrays.hpp"
 #include "support/products.hpp"
@@ -43,8 +45,11 @@ TEST_CASE("copy writes the source, and nothing in place") {
   check_writes([](const Work& work) { copy(work); }, [](double x, DType) { return x; });
 }
 
-TEST_CASE("fill_zero writes +0.0") {
-  check_writes([](const Work& work) { fill_zero(work); }, [](double, DType) { return 0.0; });
+TEST_CASE("fill writes one value, such as +0.0 or NaN") {
+  for (const double value : {0.0, 2.5, std::numeric_limits<double>::quiet_NaN()}) {
+    check_writes([&](const Work& work) { fill(work, value); },
+                 [&](double, DType) { return value; });
+  }
 }
 
 // The product of an element and a factor in the element's dtype.

@@ -167,6 +167,27 @@ TEST_CASE("a broadcast array is read as often as it has elements") {
   }
 }
 
+TEST_CASE("spans are the same only with the same memory, size, dtype and axes") {
+  Bytes memory(256);
+  const auto list = [&](std::size_t source, std::size_t target, std::size_t extent,
+                        std::ptrdiff_t stride, std::ptrdiff_t target_stride, DType dtype) {
+    SpanList spans;
+    spans.add_contiguous(memory.data(), memory.data(), 1, DType::kFloat32);  // shifts the axes
+    std::vector<Axis> axes{{extent, stride, target_stride}, {2, 100, 100}};
+    spans.add_strided(memory.data() + source, memory.data() + target, axes, dtype);
+    return spans;
+  };
+  const SpanList spans = list(0, 0, 3, 16, 16, DType::kFloat32);
+  CHECK(spans.same(1, list(0, 0, 3, 16, 16, DType::kFloat32)));
+  CHECK(!spans.same(1, list(8, 0, 3, 16, 16, DType::kFloat32)));
+  CHECK(!spans.same(1, list(0, 8, 3, 16, 16, DType::kFloat32)));
+  CHECK(!spans.same(1, list(0, 0, 4, 16, 16, DType::kFloat32)));
+  CHECK(!spans.same(1, list(0, 0, 1, 16, 16, DType::kFloat32)));
+  CHECK(!spans.same(1, list(0, 0, 3, 12, 16, DType::kFloat32)));
+  CHECK(!spans.same(1, list(0, 0, 3, 16, 12, DType::kFloat32)));
+  CHECK(!spans.same(1, list(0, 0, 3, 16, 16, DType::kFloat64)));
+}
+
 TEST_CASE("a list is in place until a target differs from its source") {
   Bytes memory(64);
   SpanList spans;
