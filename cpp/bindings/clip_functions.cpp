@@ -49,13 +49,13 @@ Signature<6> clip_signature(const char* function) {
 
 // The norm pass, the threshold and the scale pass. Returns the norm, an object that is made before
 // anything is written.
-py::float_ clip_leaves(const ClipCall& call, const Leaves& leaves) {
+py::object clip_leaves(const ClipCall& call, const Leaves& leaves) {
   leaves.check_representable(call.options.inv_scale, "inv_scale");
   const Work work(leaves.spans());
   Norms norms(work);
   without_gil(work.bytes(), [&] { norms.measure(); });
   const double norm = norms.norm(call.options.inv_scale);
-  const py::float_ result(norm);
+  py::object result = checked(PyFloat_FromDouble(norm));
   ClipPlan plan;
   if (std::isfinite(norm)) {
     const double max_norm = call.max_norm.at(norm);
@@ -180,7 +180,8 @@ PyObject* clip_by_global_norm(PyObject* const* args, Py_ssize_t count, PyObject*
   const ClipCall call(signature.bind(args, count, keywords));
   const Leaves leaves(call.grads, Access::kFresh);
   const py::object clipped = leaves.rebuilt(call.grads);
-  return py::make_tuple(clipped, clip_leaves(call, leaves)).release().ptr();
+  const py::object norm = clip_leaves(call, leaves);
+  return PyTuple_Pack(2, clipped.ptr(), norm.ptr());
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
 // The module gradclip._gradclip: what is in it.
+#include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
@@ -57,6 +58,7 @@ void add(py::module_& module, PyMethodDef* functions) {
 PYBIND11_MODULE(_gradclip, module) {
   module.doc() = "Gradient norms and clipping in C++; use it through the package gradclip.";
   read_environment();
+  py::detail::npy_api::get();  // NumPy's C API is looked up here: a call may have no memory for it
 
   add_nonfinite_norm_error(module);
   add(module, norm_functions());

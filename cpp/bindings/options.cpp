@@ -99,7 +99,7 @@ Threshold::Threshold(PyObject* object) {
 
 double Threshold::at(double norm) const {
   if (callable_ == nullptr) return number_;
-  const py::float_ argument(norm);
+  const py::object argument = checked(PyFloat_FromDouble(norm));
   const py::object result = checked(PyObject_CallOneArg(callable_, argument.ptr()));
   return to_max_norm(result.ptr(), "the threshold that max_norm returned");
 }

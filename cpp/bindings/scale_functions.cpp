@@ -8,8 +8,6 @@
 #include "bindings/options.hpp"
 #include "core/passes.hpp"
 
-namespace py = pybind11;
-
 namespace gradclip {
 namespace {
 
@@ -68,7 +66,8 @@ PyObject* clip_with_norm_in_place(PyObject* const* args, Py_ssize_t count, PyObj
   const Leaves leaves(grads, Access::kInPlace);
   const Work work(leaves.spans());
   const ClipPlan plan = plan_clip(norm, threshold, options, work.widened());
-  py::float_ factor(plan.factor);  // made before anything is written
+  // Made before anything is written.
+  pybind11::object factor = checked(PyFloat_FromDouble(plan.factor));
   without_gil(2 * work.bytes(), [&] { write(work, plan); });
   return factor.release().ptr();
 }
