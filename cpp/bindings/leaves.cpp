@@ -98,7 +98,6 @@ void Leaves::visit_items_of(PyObject* mapping, std::ptrdiff_t container, int dep
 
 DType Leaves::dtype_of(PyObject* object, Place place) {
   const NdArray array(object);
-  if (array.descr() == last_descr_ && NdArray::check_exact(object)) return last_dtype_;
   const std::optional<DType> dtype = array.dtype();
   if (!dtype || !array.native_byte_order() || is_masked(object)) {
     refuse_dtype(object, path(place));
@@ -110,10 +109,15 @@ DType Leaves::dtype_of(PyObject* object, Place place) {
 void Leaves::add(PyObject* object, Place place) {
   arrays_.push_back(Py_NewRef(object));
   places_.push_back(place);
-  const DType dtype = dtype_of(object, place);
-  if (access_ == Access::kInPlace && !NdArray(object).writeable()) refuse_read_only(path(place));
+  const NdArray array(object);
+  const bool like_the_last = array.descr() == last_descr_ && NdArray::check_exact(object);
+  const DType dtype = like_the_last ? last_dtype_ : dtype_of(object, place);
+  if (access_ == Access::kInPlace && !array.writeable()) refuse_read_only(path(place));
+  if (access_ != Access::kFresh && array.contiguous()) {  // most arrays
+    return spans_.add_contiguous(array.data(), array.data(), array.size(), dtype);
+  }
   PyObject* const out = access_ == Access::kFresh ? fresh_like(object, dtype) : object;
-  add_span(spans_, NdArray(object), NdArray(out), dtype);
+  add_span(spans_, array, NdArray(out), dtype);
   const Span& span = spans_[spans_.size() - 1];
   if (access_ == Access::kInPlace && !span.contiguous() && overlaps_itself(spans_, span)) {
     refuse_self_overlap(path(place));
