@@ -14,10 +14,10 @@ namespace {
 
 constexpr int kRounds = 100'000;
 
-// Exponents of factors that leave a normal result of some finite number.
+// Down to here a factor times a finite number can be more than the least subnormal number.
 template <class T>
 constexpr int kLeastExponent =
-    std::numeric_limits<T>::min_exponent - std::numeric_limits<T>::max_exponent;
+    2 * std::numeric_limits<T>::min_exponent - std::numeric_limits<T>::digits;
 
 template <class T>
 Factor random_factor(Random& random) {
