@@ -107,13 +107,6 @@ MUTANTS = [
         "false && !array.writeable()",
         "test_bad_input.py",
     ),
-    Mutant(
-        "fork: the child starts threads of its own",
-        "cpp/core/pool.cpp",
-        "void forget_pool() { pool.store(nullptr); }",
-        "void forget_pool() {}",
-        "test_processes.py",
-    ),
 ]
 
 

@@ -84,7 +84,7 @@ struct Meeting {
 TEST_CASE("chunks run at the same time, in workers that take no signals") {
   sigset_t before, after;
   pthread_sigmask(SIG_SETMASK, nullptr, &before);
-  for (const int pause : {0, 0, 50}) {  // long enough for workers to park
+  for (const int pause : {0, 0, 300}) {  // ms; long enough for workers to park
     std::this_thread::sleep_for(std::chrono::milliseconds(pause));
     CAPTURE(pause);
     Meeting meeting;
