@@ -15,7 +15,8 @@ Partial rescaled(Partial p, int scale) noexcept {
   return p;
 }
 
-// Knuth's TwoSum: hi + lo is exact but for the rounding of the low parts, 2^-106 of the sum each.
+// Knuth's TwoSum: hi + lo is exact but for the rounding of the low parts, which are not normalised:
+// below 2^-80 of the sum for 100,000 parts.
 Partial merge_same_scale(const Partial& a, const Partial& b) noexcept {
   const double hi = a.hi + b.hi;
   const double of_b = hi - a.hi;
