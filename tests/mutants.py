@@ -9,6 +9,7 @@ mutation at a time. Needs cmake, ninja and pybind11 (the dependency group `dev`)
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,7 @@ from pathlib import Path
 import pybind11
 
 ROOT = Path(__file__).resolve().parent.parent
+TIMEOUT = 300  # seconds, several times what the tests need: a mutant may make them hang
 
 
 @dataclass(frozen=True)
@@ -133,15 +135,26 @@ class Workshop:
         for module in self.build.glob("cpp/_gradclip*.so"):
             shutil.copy(module, self.source / "python" / "gradclip")
 
-    def test(self, names: str) -> subprocess.CompletedProcess[str]:
+    def test(self, names: str) -> tuple[int | None, str]:
+        """Run tests; return the exit status, None for a hang, and what they printed."""
         pytest = (sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider")
-        return subprocess.run(
-            [*pytest, *(f"tests/{name}" for name in names.split())],
-            cwd=self.source,
-            env=os.environ | {"PYTHONPATH": str(self.source / "python")},
-            capture_output=True,
-            text=True,
-        )
+        with tempfile.TemporaryFile("w+") as output:
+            process = subprocess.Popen(
+                [*pytest, *(f"tests/{name}" for name in names.split())],
+                cwd=self.source,
+                env=os.environ | {"PYTHONPATH": str(self.source / "python")},
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            try:
+                status = process.wait(TIMEOUT)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)  # its children too
+                process.wait()
+                status = None
+            output.seek(0)
+            return status, output.read()
 
     def first_failure(self, mutant: Mutant) -> str | None:
         """The test that notices the mutant, or None if it survives."""
@@ -151,11 +164,13 @@ class Workshop:
             raise SystemExit(f"{mutant.file} has not exactly one {mutant.old!r}")
         file.write_text(text.replace(mutant.old, mutant.new))
         self.make()
-        result = self.test(mutant.tests)
+        status, output = self.test(mutant.tests)
         file.write_text(text)
-        if result.returncode == 0:
+        if status == 0:
             return None
-        failures = [line for line in result.stdout.splitlines() if line.startswith("FAILED")]
+        if status is None:
+            return f"a hang of {mutant.tests}"
+        failures = [line for line in output.splitlines() if line.startswith("FAILED")]
         return failures[0].split(" - ")[0].removeprefix("FAILED ") if failures else "a crash"
 
 
@@ -167,9 +182,9 @@ def main() -> None:
         workshop = Workshop(Path(folder))
         workshop.make()
         names = " ".join(sorted({name for mutant in mutants for name in mutant.tests.split()}))
-        untouched = workshop.test(names)
-        if untouched.returncode != 0:
-            raise SystemExit(f"the tests fail without any mutation:\n{untouched.stdout}")
+        status, output = workshop.test(names)
+        if status != 0:
+            raise SystemExit(f"the tests fail without any mutation:\n{output}")
         for mutant in mutants:
             failure = workshop.first_failure(mutant)
             survivors += failure is None
