@@ -5,7 +5,7 @@ import os
 
 import pytest
 from subprocesses import TIMEOUT, output_of
-from worker import norm_and_bytes
+from worker import norm_and_digest
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
@@ -14,7 +14,7 @@ import os, signal, sys, threading, warnings
 warnings.simplefilter("ignore", DeprecationWarning)  # of fork beside threads
 sys.path.insert(0, {os.path.dirname(__file__)!r})
 import gradclip
-from worker import norm_and_bytes, sample
+from worker import norm_and_digest, sample
 
 signal.alarm({TIMEOUT // 2})  # ends a hung child too
 
@@ -29,10 +29,10 @@ def forked(work):
             os._exit(2)
     return os.waitpid(child, 0)[1] == 0
 
-expected = norm_and_bytes(1)
+expected = norm_and_digest(1)
 
 def works(threads=3):
-    return norm_and_bytes(threads) == expected
+    return norm_and_digest(threads) == expected
 """
 
 
@@ -108,10 +108,10 @@ print(works())
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 @pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
 def test_multiprocessing(method):
-    expected = norm_and_bytes(3)
+    expected = norm_and_digest(3)
     context = multiprocessing.get_context(method)
     with context.Pool(2) as pool:
-        results = pool.map_async(norm_and_bytes, [1, 3, 3]).get(TIMEOUT)
+        results = pool.map_async(norm_and_digest, [1, 3, 3]).get(TIMEOUT)
     assert results == [expected] * 3
 
 
