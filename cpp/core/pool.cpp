@@ -15,6 +15,8 @@
 #include <thread>
 #include <utility>
 
+#include "core/affinity.hpp"
+
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
@@ -83,6 +85,7 @@ struct alignas(128) Slot {
   std::atomic<bool> parked{false};
   std::mutex mutex;
   std::condition_variable wake;
+  Affinity affinity;  // guarded by the mutex
 
   void publish(std::uint32_t epoch, std::size_t range_first, std::uint32_t range_count,
                bool may_wake) {
@@ -91,6 +94,7 @@ struct alignas(128) Slot {
     tickets.publish(epoch, range_count);
     if (may_wake && parked.load()) {
       const std::lock_guard lock(mutex);
+      affinity.avoid_this_processor();
       wake.notify_one();
     }
   }
@@ -101,9 +105,11 @@ struct alignas(128) Slot {
       wait_a_round();
     }
     std::unique_lock lock(mutex);
+    affinity.park();
     parked.store(true);
     wake.wait(lock, [&] { return tickets.current_epoch() != seen; });
     parked.store(false);
+    affinity.unpark();
     return tickets.current_epoch();
   }
 };
