@@ -19,6 +19,11 @@ bool always() { return true; }
   return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
          __get_cpuid(1, &eax, &ebx, &ecx, &edx) && (ecx & bit_F16C) != 0;
 }
+
+[[maybe_unused]] bool runs_avx512() {
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+}
 #endif
 
 struct Implementation {
@@ -28,6 +33,9 @@ struct Implementation {
 
 // Best first.
 constexpr Implementation kImplementations[] = {
+#if defined(GRADCLIP_HAVE_AVX512)
+    {&avx512::kTable, runs_avx512},
+#endif
 #if defined(GRADCLIP_HAVE_AVX2)
     {&avx2::kTable, runs_avx2},
 #endif
@@ -60,8 +68,11 @@ std::vector<std::string_view> available_isas() {
 
 std::vector<std::string_view> isas_not_built() {
   return {
+#if defined(__x86_64__) && !defined(GRADCLIP_HAVE_AVX512)
+    "avx512",
+#endif
 #if defined(__x86_64__) && !defined(GRADCLIP_HAVE_AVX2)
-    "avx2",
+        "avx2",
 #endif
   };
 }

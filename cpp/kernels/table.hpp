@@ -60,5 +60,8 @@ extern const KernelTable kTable;
 namespace avx2 {
 extern const KernelTable kTable;
 }
+namespace avx512 {
+extern const KernelTable kTable;
+}
 
 }  // namespace gradclip
