@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "bindings/ndarray.hpp"
+#include "core/arena.hpp"
 #include "core/span.hpp"
 
 namespace gradclip {
@@ -70,13 +71,14 @@ class Leaves {
   pybind11::object rebuild(PyObject* object, std::size_t& next, int depth) const;
 
   Access access_;
-  std::vector<Container> containers_;
-  std::vector<Place> places_;       // of the leaves
-  SpanList spans_;                  // of the leaves
-  std::vector<PyObject*> arrays_;   // the leaves, strong
-  std::vector<PyObject*> fresh_;    // their new arrays, borrowed from held_
-  std::vector<PyObject*> held_;     // whatever else must stay alive, strong
-  PyObject* last_descr_ = nullptr;  // of the array before; most lists have only one
+  Arena<1024> arena_;
+  std::pmr::vector<Container> containers_{&arena_};
+  std::pmr::vector<Place> places_{&arena_};      // of the leaves
+  SpanList spans_{&arena_};                      // of the leaves
+  std::pmr::vector<PyObject*> arrays_{&arena_};  // the leaves, strong
+  std::pmr::vector<PyObject*> fresh_{&arena_};   // their new arrays, borrowed from held_
+  std::pmr::vector<PyObject*> held_{&arena_};    // whatever else must stay alive, strong
+  PyObject* last_descr_ = nullptr;               // of the array before; most lists have only one
   DType last_dtype_{};
 };
 

@@ -169,6 +169,7 @@ bool overlaps_itself(const SpanList& spans, const Span& span) {
 }
 
 std::optional<std::pair<std::size_t, std::size_t>> overlapping_pair(const SpanList& spans) {
+  if (spans.size() < 2) return std::nullopt;
   std::vector<Extent> extents;
   extents.reserve(spans.size());
   const std::byte* lowest = nullptr;

@@ -47,7 +47,7 @@ void write_blocks(const Work& work, Rounding rounding, const Write& write) noexc
 
 }  // namespace
 
-Norms::Norms(const Work& work) : work_(work), blocks_(work.blocks()) {}
+Norms::Norms(const Work& work) : work_(work), blocks_(work.blocks(), &arena_) {}
 
 void Norms::measure() noexcept {
   const KernelTable& table = kernels();

@@ -5,6 +5,7 @@
 
 #include <vector>
 
+#include "core/arena.hpp"
 #include "core/factor.hpp"
 #include "core/partial.hpp"
 #include "core/work.hpp"
@@ -31,7 +32,8 @@ class Norms {
   void for_each_span(const Visit& visit) const noexcept;
 
   const Work& work_;
-  std::vector<Partial> blocks_;
+  Arena<256> arena_;
+  std::pmr::vector<Partial> blocks_;
 };
 
 // What a scale pass writes to each span's target.

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory_resource>
 #include <vector>
 
 #include "kernels/table.hpp"
@@ -45,6 +46,10 @@ struct Span {
 
 class SpanList {
  public:
+  // Takes its memory from there, which must outlive it.
+  explicit SpanList(std::pmr::memory_resource* memory = std::pmr::new_delete_resource())
+      : spans_(memory), axes_(memory) {}
+
   void reserve(std::size_t count) { spans_.reserve(count); }
   void add_contiguous(const std::byte* source, std::byte* target, std::size_t size, DType dtype) {
     add(source, target, size, dtype);
@@ -79,8 +84,8 @@ class SpanList {
   }
 
   bool in_place_ = true;
-  std::vector<Span> spans_;
-  std::vector<Axis> axes_;
+  std::pmr::vector<Span> spans_;
+  std::pmr::vector<Axis> axes_;
 };
 
 }  // namespace gradclip

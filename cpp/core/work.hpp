@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <vector>
 
+#include "core/arena.hpp"
 #include "core/fp_environment.hpp"
 #include "core/pool.hpp"
 #include "core/span.hpp"
@@ -88,7 +89,8 @@ class Work {
   std::size_t bytes_ = 0;
   bool widened_ = false;
   int threads_ = 1;
-  std::vector<Start> chunks_;  // one more than there are: the end
+  Arena<128> arena_;
+  std::pmr::vector<Start> chunks_{&arena_};  // one more than there are: the end
   mutable std::vector<std::byte> buffers_;
 };
 
