@@ -200,6 +200,18 @@ void sum_squares_float64(const std::byte* x, std::size_t n, Partial* sum) {
 
 // ---- scaling
 
+// Elements before the first address that is a multiple of `alignment`, 0 if there is none.
+template <class T>
+std::size_t elements_to_alignment(const std::byte* p, std::size_t alignment) {
+  const std::size_t bytes = -reinterpret_cast<std::uintptr_t>(p) % alignment;
+  return bytes % sizeof(T) == 0 ? bytes / sizeof(T) : 0;
+}
+
+// From so many elements on, stores that don't straddle cache lines are worth a loop before them.
+// NumPy's memory is often only 16-byte aligned. Zen 5, in L2: 161 GB/s to 200 with AVX-512, 120 to
+// 178 with AVX2.
+constexpr std::size_t kWorthAligning = 1024;
+
 template <class T>
 void scale_by(const std::byte* x, std::byte* out, std::size_t n, Steps factor) {
   using Row = Isa::template Row<T>;
@@ -208,6 +220,13 @@ void scale_by(const std::byte* x, std::byte* out, std::size_t n, Steps factor) {
   const auto first = static_cast<T>(factor.first);
   const auto second = static_cast<T>(factor.second);
   const auto run = [&](auto multiply_row, auto multiply) {
+    const auto run_single = [&](std::size_t count) {
+      for (n -= count; count > 0; --count, x += sizeof(T), out += sizeof(T)) {
+        const T product = multiply(load_as<T>(x));
+        __builtin_memcpy(out, &product, sizeof product);
+      }
+    };
+    if (n >= kWorthAligning) run_single(elements_to_alignment<T>(out, kStride));
     for (; n >= kUnroll * Row::kWidth; n -= kUnroll * Row::kWidth) {
 #pragma GCC unroll 4
       for (std::size_t k = 0; k < kUnroll; ++k) {
@@ -216,10 +235,7 @@ void scale_by(const std::byte* x, std::byte* out, std::size_t n, Steps factor) {
       x += kUnroll * kStride;
       out += kUnroll * kStride;
     }
-    for (; n > 0; --n, x += sizeof(T), out += sizeof(T)) {
-      const T product = multiply(load_as<T>(x));
-      __builtin_memcpy(out, &product, sizeof product);
-    }
+    run_single(n);
   };
   const auto firsts = Row::broadcast(first);
   const auto seconds = Row::broadcast(second);

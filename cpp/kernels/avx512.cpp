@@ -14,18 +14,37 @@
 namespace gradclip {
 namespace {
 
-#include "kernels/rows256.inl.hpp"
+template <class T>
+struct Avx512Row;
+
+template <>
+struct Avx512Row<float> {
+  static constexpr std::size_t kWidth = 16;
+  static __m512 load(const std::byte* p) { return _mm512_loadu_ps(p); }
+  static void store(std::byte* p, __m512 v) { _mm512_storeu_ps(p, v); }
+  static __m512 broadcast(float x) { return _mm512_set1_ps(x); }
+  static __m512 mul(__m512 a, __m512 b) { return _mm512_mul_ps(a, b); }
+};
+
+template <>
+struct Avx512Row<double> {
+  static constexpr std::size_t kWidth = 8;
+  static __m512d load(const std::byte* p) { return _mm512_loadu_pd(p); }
+  static void store(std::byte* p, __m512d v) { _mm512_storeu_pd(p, v); }
+  static __m512d broadcast(double x) { return _mm512_set1_pd(x); }
+  static __m512d mul(__m512d a, __m512d b) { return _mm512_mul_pd(a, b); }
+};
 
 struct Isa {
   static constexpr std::size_t kWidth = 8;
   using Vector = __m512d;
   template <class T>
-  using Row = Row256<T>;
+  using Row = Avx512Row<T>;
 
   static Vector load_float32(const std::byte* p) {
     return _mm512_cvtps_pd(_mm256_loadu_ps(reinterpret_cast<const float*>(p)));
   }
-  static Vector load_float64(const std::byte* p) { return _mm512_loadu_pd(p); }
+  static Vector load_float64(const std::byte* p) { return Avx512Row<double>::load(p); }
   static Vector broadcast(double x) { return _mm512_set1_pd(x); }
   static Vector add(Vector a, Vector b) { return _mm512_add_pd(a, b); }
   static Vector sub(Vector a, Vector b) { return _mm512_sub_pd(a, b); }
