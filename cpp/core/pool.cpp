@@ -42,6 +42,12 @@ using Clock = std::chrono::steady_clock;
 constexpr std::size_t kLeastBytesToWake = std::size_t{4} << 20;
 constexpr auto kSoonAfterTheLast = std::chrono::microseconds(200);
 
+// How long a worker that has done its own chunks leaves those of others to them, where they may lie
+// in the other's cache: fetched from there, 250 kB take 40 µs between two L3 caches instead of
+// 2.5. A worker that has lost its processor stays away for longer.
+constexpr auto kPatience = std::chrono::microseconds(50);
+constexpr std::size_t kMostBytesInCaches = std::size_t{32} << 20;
+
 // Waits a moment, 0.5 µs, and lets another thread run if one waits for this processor. Without
 // the latter, a worker that shares a processor with its caller spins while the caller can't go on.
 void wait_a_round() noexcept {
@@ -63,6 +69,10 @@ class Tickets {
     value_.store(std::uint64_t{epoch} << 32 | count);
   }
   std::uint32_t current_epoch() const { return epoch(value_.load()); }
+  bool any_left(std::uint32_t wanted) const {
+    const std::uint64_t value = value_.load();
+    return epoch(value) == wanted && left(value) > 0;
+  }
 
   // The number left before the claim, or 0 if there is none to claim.
   std::uint32_t claim(std::uint32_t wanted) {
@@ -82,10 +92,16 @@ struct alignas(128) Slot {
   Tickets tickets;
   std::size_t first = 0;
   std::uint32_t count = 0;
+  std::atomic<std::uint32_t> begun{0};  // the last pass that the worker itself has begun
   std::atomic<bool> parked{false};
   std::mutex mutex;
   std::condition_variable wake;
   Affinity affinity;  // guarded by the mutex
+
+  // Its worker has begun the pass and has some of it left.
+  bool busy_with(std::uint32_t epoch) const {
+    return begun.load(std::memory_order_relaxed) == epoch && tickets.any_left(epoch);
+  }
 
   void publish(std::uint32_t epoch, std::size_t range_first, std::uint32_t range_count,
                bool may_wake) {
@@ -124,6 +140,8 @@ class Pool {
     const int threads = start(pass.threads);
     pass_ = pass;
     threads_.store(threads, std::memory_order_relaxed);
+    patience_.store(pass.bytes <= kMostBytesInCaches ? kPatience : Clock::duration::zero(),
+                    std::memory_order_relaxed);
     remaining_.store(pass.chunks, std::memory_order_relaxed);
     ++epoch_;
     const bool may_wake =
@@ -142,16 +160,32 @@ class Pool {
  private:
   // Takes chunks of the pass, its own first, until none is left to take.
   void work(int worker, std::uint32_t epoch) noexcept {
+    slots_[worker].begun.store(epoch, std::memory_order_relaxed);
+    take(slots_[worker], worker, epoch);
     const int threads = threads_.load(std::memory_order_relaxed);
-    for (int i = 0; i < threads; ++i) {
-      Slot& slot = slots_[(worker + i) % threads];
-      // A claim keeps the pass, and so everything read here, alive until it is counted off.
-      while (const std::uint32_t left = slot.tickets.claim(epoch)) {
-        const bool mirrored = pass_.order == Order::kMirrored;
-        const std::size_t chunk = slot.first + (mirrored ? left - 1 : slot.count - left);
-        pass_.body(pass_.context, chunk, worker);
-        remaining_.fetch_sub(1, std::memory_order_acq_rel);
+    const auto patient_until = Clock::now() + patience_.load(std::memory_order_relaxed);
+    for (bool waits = true; waits;) {
+      const bool patient = Clock::now() < patient_until;
+      waits = false;
+      for (int i = 1; i < threads; ++i) {
+        Slot& other = slots_[(worker + i) % threads];
+        if (patient && other.busy_with(epoch)) {
+          waits = true;
+        } else {
+          take(other, worker, epoch);
+        }
       }
+      if (waits) wait_a_round();
+    }
+  }
+
+  void take(Slot& slot, int worker, std::uint32_t epoch) noexcept {
+    // A claim keeps the pass, and so everything read here, alive until it is counted off.
+    while (const std::uint32_t left = slot.tickets.claim(epoch)) {
+      const bool mirrored = pass_.order == Order::kMirrored;
+      const std::size_t chunk = slot.first + (mirrored ? left - 1 : slot.count - left);
+      pass_.body(pass_.context, chunk, worker);
+      remaining_.fetch_sub(1, std::memory_order_acq_rel);
     }
   }
 
@@ -185,6 +219,7 @@ class Pool {
   std::atomic<bool> busy_{false};
   Pass pass_{};
   std::atomic<int> threads_{0};
+  std::atomic<Clock::duration> patience_{};
   std::atomic<std::size_t> remaining_{0};
   std::uint32_t epoch_ = 0;
   Clock::time_point last_end_{};

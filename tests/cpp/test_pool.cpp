@@ -96,6 +96,34 @@ TEST_CASE("chunks run at the same time, in workers that take no signals") {
   CHECK(sigismember(&before, SIGINT) == sigismember(&after, SIGINT));
 }
 
+// Chunk 4 takes until all others are done.
+struct HeldUp {
+  std::atomic<int> done{0};
+  std::atomic<bool> late{false};
+
+  static void body(const void* context, std::size_t chunk, int) noexcept {
+    HeldUp& self = **static_cast<HeldUp* const*>(context);
+    const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+    while (chunk == 4 && self.done.load() < 7 && !self.late.load()) {
+      self.late = std::chrono::steady_clock::now() > limit;
+    }
+    ++self.done;
+  }
+};
+
+TEST_CASE("chunks of a worker that is held up are run by the others") {
+  for (const std::size_t bytes : {std::size_t{1} << 23, std::size_t{1} << 30}) {
+    for (int round = 0; round < 50; ++round) {
+      HeldUp held_up;
+      HeldUp* const context = &held_up;
+      Pass pass = make_pass(HeldUp::body, &context, 8, 2);
+      pass.bytes = bytes;
+      run(pass);
+      CHECK(!held_up.late.load());
+    }
+  }
+}
+
 TEST_CASE("eight threads run passes at once") {
   std::atomic<int> wrong{0};
   std::vector<std::thread> callers;
