@@ -46,7 +46,6 @@ constexpr auto kSoonAfterTheLast = std::chrono::microseconds(200);
 // in the other's cache: fetched from there, 250 kB take 40 µs between two L3 caches instead of
 // 2.5. A worker that has lost its processor stays away for longer.
 constexpr auto kPatience = std::chrono::microseconds(50);
-constexpr std::size_t kMostBytesInCaches = std::size_t{32} << 20;
 
 // Waits a moment, 0.5 µs, and lets another thread run if one waits for this processor. Without
 // the latter, a worker that shares a processor with its caller spins while the caller can't go on.
@@ -140,8 +139,6 @@ class Pool {
     const int threads = start(pass.threads);
     pass_ = pass;
     threads_.store(threads, std::memory_order_relaxed);
-    patience_.store(pass.bytes <= kMostBytesInCaches ? kPatience : Clock::duration::zero(),
-                    std::memory_order_relaxed);
     remaining_.store(pass.chunks, std::memory_order_relaxed);
     ++epoch_;
     const bool may_wake =
@@ -163,7 +160,7 @@ class Pool {
     slots_[worker].begun.store(epoch, std::memory_order_relaxed);
     take(slots_[worker], worker, epoch);
     const int threads = threads_.load(std::memory_order_relaxed);
-    const auto patient_until = Clock::now() + patience_.load(std::memory_order_relaxed);
+    const auto patient_until = Clock::now() + kPatience;
     for (bool waits = true; waits;) {
       const bool patient = Clock::now() < patient_until;
       waits = false;
@@ -219,7 +216,6 @@ class Pool {
   std::atomic<bool> busy_{false};
   Pass pass_{};
   std::atomic<int> threads_{0};
-  std::atomic<Clock::duration> patience_{};
   std::atomic<std::size_t> remaining_{0};
   std::uint32_t epoch_ = 0;
   Clock::time_point last_end_{};

@@ -112,15 +112,11 @@ struct HeldUp {
 };
 
 TEST_CASE("chunks of a worker that is held up are run by the others") {
-  for (const std::size_t bytes : {std::size_t{1} << 23, std::size_t{1} << 30}) {
-    for (int round = 0; round < 50; ++round) {
-      HeldUp held_up;
-      HeldUp* const context = &held_up;
-      Pass pass = make_pass(HeldUp::body, &context, 8, 2);
-      pass.bytes = bytes;
-      run(pass);
-      CHECK(!held_up.late.load());
-    }
+  for (int round = 0; round < 100; ++round) {
+    HeldUp held_up;
+    HeldUp* const context = &held_up;
+    run(make_pass(HeldUp::body, &context, 8, 2));
+    CHECK(!held_up.late.load());
   }
 }
 
