@@ -39,6 +39,9 @@ constexpr Implementation kImplementations[] = {
 #if defined(GRADCLIP_HAVE_AVX2)
     {&avx2::kTable, runs_avx2},
 #endif
+#if defined(GRADCLIP_HAVE_NEON)
+    {&neon::kTable, always},
+#endif
     {&scalar::kTable, always},
 };
 
@@ -73,6 +76,9 @@ std::vector<std::string_view> isas_not_built() {
 #endif
 #if defined(__x86_64__) && !defined(GRADCLIP_HAVE_AVX2)
         "avx2",
+#endif
+#if defined(__aarch64__) && !defined(GRADCLIP_HAVE_NEON)
+    "neon",
 #endif
   };
 }

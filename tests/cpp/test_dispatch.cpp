@@ -37,6 +37,14 @@ TEST_CASE("what the compiler built and the processor runs is available") {
   const bool runs = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   CHECK(contains(available_isas(), "avx2") == runs);
 #endif
+#if defined(GRADCLIP_HAVE_AVX512)
+  const bool wide = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+                    __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq");
+  CHECK(contains(available_isas(), "avx512") == wide);
+#endif
+#if defined(GRADCLIP_HAVE_NEON)
+  CHECK(contains(available_isas(), "neon"));
+#endif
   for (const std::string_view name : isas_not_built()) CHECK(!contains(available_isas(), name));
 }
 
