@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from statistics import median, quantiles
 from time import perf_counter, perf_counter_ns, process_time, sleep
 
+import gradclip
 from bench.cases import Case
+from bench.ceiling import Ceiling
 from bench.contenders import Clip, Contender
 from bench.gradients import Gradients
 from bench.results import Outcome, Row
@@ -56,14 +58,21 @@ def measure(
         runners.append(Runner(contender, grads, clip, verify(clip, grads, clips=case.clips)))
         tick(0.0)
     fit = [runner for runner in runners if not runner.verdict.problem]
-    rounds = time_rounds(fit, seconds, tick, clips=case.clips)
-    return Row(case, rounds, {r.contender.name: outcome(r, runners[0]) for r in runners})
+    grads = made[False]
+    cached = grads.nbytes <= CACHED_BYTES
+    ceiling = Ceiling(grads, gradclip.get_num_threads(), clips=case.clips, cached=cached)
+    shortest = time_rounds(fit, ceiling, seconds, tick, clips=case.clips)
+    outcomes = {r.contender.name: outcome(r, runners[0]) for r in runners}
+    return Row(case, len(shortest), outcomes, of_ceiling(shortest, runners[0]))
 
 
-def time_rounds(runners: list[Runner], seconds: float, tick: Tick, *, clips: bool) -> int:
-    """Time the contenders round by round; return the number of rounds."""
+def time_rounds(
+    runners: list[Runner], ceiling: Ceiling, seconds: float, tick: Tick, *, clips: bool
+) -> list[float]:
+    """Time the contenders round by round; return the seconds that the ceiling gave in each."""
     for runner in runners:
         calibrate(runner, clips=clips)
+    shortest: list[float] = []
     order = list(runners)
     shuffle = random.Random(0).shuffle
     end = perf_counter() + seconds
@@ -75,12 +84,14 @@ def time_rounds(runners: list[Runner], seconds: float, tick: Tick, *, clips: boo
             shuffle(order)  # rotated, a contender would always run after the same neighbour
             for runner in order:
                 runner.times.append(time_batch(runner) / 1e9)
+            settle()
+            shortest.append(ceiling.seconds())
             rounds += 1
             tick(min(1.0, max(rounds / MOST_ROUNDS, 1 - (end - perf_counter()) / seconds)))
     finally:
         if collecting:
             gc.enable()
-    return rounds
+    return shortest
 
 
 def calibrate(runner: Runner, *, clips: bool) -> None:
@@ -127,6 +138,13 @@ def settle() -> None:
         sleep(0.001)
         if process_time() - cpu < 0.25 * (perf_counter() - wall):
             return
+
+
+def of_ceiling(shortest: list[float], ours: Runner) -> float | None:
+    """Return the share of the memory's speed that gradclip reaches, the median of pairs."""
+    if not shortest or not ours.times or math.isnan(shortest[0]):
+        return None
+    return median(least / own for least, own in zip(shortest, ours.times, strict=True))
 
 
 def outcome(runner: Runner, ours: Runner) -> Outcome:

@@ -32,6 +32,7 @@ class Row:
     case: Case
     rounds: int = 0
     outcomes: dict[str, Outcome] = field(default_factory=dict)
+    of_ceiling: float | None = None  # the memory's shortest time over gradclip's
 
     def gb_per_s(self, contender: str) -> float | None:
         """Return the bytes that must move over the contender's time, in GB/s."""
@@ -50,6 +51,7 @@ class Row:
             "elements": case.elements,
             "bytes_moved": case.bytes_moved,
             "rounds": self.rounds,
+            "of_ceiling": self.of_ceiling,
             "contenders": {
                 name: {
                     "seconds": outcome.seconds,

@@ -78,7 +78,7 @@ std::vector<std::string_view> isas_not_built() {
         "avx2",
 #endif
 #if defined(__aarch64__) && !defined(GRADCLIP_HAVE_NEON)
-    "neon",
+        "neon",
 #endif
   };
 }

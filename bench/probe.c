@@ -1,0 +1,120 @@
+/* What the memory of this machine allows: plain passes over the arrays, by threads that only meet
+ * at the start and at the end. Compiled for this very machine by ceiling.py. */
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <time.h>
+
+/* 64 bytes that may begin at any multiple of 4. */
+typedef long long Longs __attribute__((vector_size(64), aligned(4), may_alias));
+typedef float Floats __attribute__((vector_size(64), aligned(4), may_alias));
+typedef double Doubles __attribute__((vector_size(64), aligned(4), may_alias));
+
+enum Kind { kRead, kMultiplyFloats, kMultiplyDoubles };
+
+struct Probe {
+  size_t arrays;
+  char** starts;
+  const size_t* bytes;
+  size_t total;
+  int threads;
+  enum Kind kind;
+  int untimed, repeats; /* passes */
+  atomic_int ready, done;
+};
+
+struct Worker {
+  struct Probe* probe;
+  int number;
+  long long sum; /* so that nothing is optimised away */
+};
+
+static long long read_all(const char* p, size_t n) {
+  Longs sums[8] = {0};
+  for (; n >= 512; n -= 512, p += 512) {
+    for (int k = 0; k < 8; ++k) sums[k] += *(const Longs*)(p + 64 * k);
+  }
+  for (; n >= 64; n -= 64, p += 64) sums[0] += *(const Longs*)p;
+  long long sum = 0;
+  for (int k = 0; k < 8; ++k) sum += sums[k][0];
+  return sum;
+}
+
+/* By a factor of one that the compiler does not know. */
+#define MULTIPLY_ALL(name, Vector)                                         \
+  static void name(char* p, size_t n) {                                    \
+    volatile double one = 1.0;                                             \
+    const Vector factor = (Vector){0} + (__typeof__(((Vector){0})[0]))one; \
+    for (; n >= 64; n -= 64, p += 64) *(Vector*)p *= factor;               \
+  }
+MULTIPLY_ALL(multiply_floats, Floats)
+MULTIPLY_ALL(multiply_doubles, Doubles)
+
+/* One pass over the worker's share of the bytes of all arrays. */
+static void pass(struct Worker* worker) {
+  const struct Probe* probe = worker->probe;
+  const size_t share = (probe->total / (size_t)probe->threads + 63) / 64 * 64;
+  size_t skip = share * (size_t)worker->number;
+  size_t left = share;
+  for (size_t i = 0; i < probe->arrays && left > 0; ++i) {
+    if (skip >= probe->bytes[i]) {
+      skip -= probe->bytes[i];
+      continue;
+    }
+    const size_t here = probe->bytes[i] - skip < left ? probe->bytes[i] - skip : left;
+    char* start = probe->starts[i] + skip;
+    if (probe->kind == kRead) worker->sum += read_all(start, here);
+    if (probe->kind == kMultiplyFloats) multiply_floats(start, here);
+    if (probe->kind == kMultiplyDoubles) multiply_doubles(start, here);
+    left -= here;
+    skip = 0;
+  }
+}
+
+static void* work(void* argument) {
+  struct Worker* worker = argument;
+  struct Probe* probe = worker->probe;
+  for (int i = 0; i < probe->untimed; ++i) pass(worker);
+  ++probe->ready;
+  while (probe->ready < probe->threads) {
+  }
+  for (int i = 0; i < probe->repeats; ++i) pass(worker);
+  ++probe->done;
+  return NULL;
+}
+
+static double now(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+/* Seconds per timed pass over these arrays; negative if the threads could not be started. */
+double probe(size_t arrays, char** starts, const size_t* bytes, int threads, int kind, int untimed,
+             int repeats) {
+  struct Probe probe = {arrays, starts, bytes, 0, threads, (enum Kind)kind, untimed, repeats, 0, 0};
+  for (size_t i = 0; i < arrays; ++i) probe.total += bytes[i];
+  enum { kMostThreads = 256 };
+  pthread_t ids[kMostThreads];
+  struct Worker workers[kMostThreads];
+  if (threads > kMostThreads) return -1.0;
+  for (int t = 0; t < threads; ++t) workers[t] = (struct Worker){&probe, t, 0};
+  int started = 1;
+  while (started < threads && !pthread_create(&ids[started], NULL, work, &workers[started])) {
+    ++started;
+  }
+  if (started < threads) probe.repeats = 0;
+  for (int i = 0; i < untimed; ++i) pass(&workers[0]);
+  probe.ready += 1 + threads - started;
+  while (probe.ready < threads) {
+  }
+  const double start = now();
+  for (int i = 0; i < probe.repeats; ++i) pass(&workers[0]);
+  probe.done += 1 + threads - started;
+  while (probe.done < threads) {
+  }
+  const double seconds = now() - start;
+  for (int t = 1; t < started; ++t) pthread_join(ids[t], NULL);
+  return started < threads ? -1.0 : seconds / repeats;
+}
