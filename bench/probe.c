@@ -2,14 +2,23 @@
  * at the start and at the end. Compiled for this very machine by ceiling.py. */
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <time.h>
 
-/* 64 bytes that may begin at any multiple of 4. */
-typedef long long Longs __attribute__((vector_size(64), aligned(4), may_alias));
-typedef float Floats __attribute__((vector_size(64), aligned(4), may_alias));
-typedef double Doubles __attribute__((vector_size(64), aligned(4), may_alias));
+#if defined(__AVX512F__)
+#define WIDTH 64
+#elif defined(__AVX__)
+#define WIDTH 32
+#else
+#define WIDTH 16
+#endif
+
+/* A register; in memory it may begin at any multiple of 4. */
+typedef long long Longs __attribute__((vector_size(WIDTH), aligned(4), may_alias));
+typedef float Floats __attribute__((vector_size(WIDTH), aligned(4), may_alias));
+typedef double Doubles __attribute__((vector_size(WIDTH), aligned(4), may_alias));
 
 enum Kind { kRead, kMultiplyFloats, kMultiplyDoubles };
 
@@ -32,12 +41,13 @@ struct Worker {
 
 static long long read_all(const char* p, size_t n) {
   Longs sums[8] = {0};
-  for (; n >= 512; n -= 512, p += 512) {
-    for (int k = 0; k < 8; ++k) sums[k] += *(const Longs*)(p + 64 * k);
+  for (; n >= 8 * WIDTH; n -= 8 * WIDTH, p += 8 * WIDTH) {
+    for (int k = 0; k < 8; ++k) sums[k] += *(const Longs*)(p + WIDTH * k);
   }
-  for (; n >= 64; n -= 64, p += 64) sums[0] += *(const Longs*)p;
+  for (; n >= WIDTH; n -= WIDTH, p += WIDTH) sums[0] += *(const Longs*)p;
+  for (int k = 1; k < 8; ++k) sums[0] += sums[k];
   long long sum = 0;
-  for (int k = 0; k < 8; ++k) sum += sums[k][0];
+  for (size_t i = 0; i < WIDTH / sizeof sum; ++i) sum += sums[0][i];
   return sum;
 }
 
@@ -46,7 +56,7 @@ static long long read_all(const char* p, size_t n) {
   static void name(char* p, size_t n) {                                    \
     volatile double one = 1.0;                                             \
     const Vector factor = (Vector){0} + (__typeof__(((Vector){0})[0]))one; \
-    for (; n >= 64; n -= 64, p += 64) *(Vector*)p *= factor;               \
+    for (; n >= WIDTH; n -= WIDTH, p += WIDTH) *(Vector*)p *= factor;      \
   }
 MULTIPLY_ALL(multiply_floats, Floats)
 MULTIPLY_ALL(multiply_doubles, Doubles)
@@ -77,8 +87,7 @@ static void* work(void* argument) {
   struct Probe* probe = worker->probe;
   for (int i = 0; i < probe->untimed; ++i) pass(worker);
   ++probe->ready;
-  while (probe->ready < probe->threads) {
-  }
+  while (probe->ready < probe->threads) sched_yield();
   for (int i = 0; i < probe->repeats; ++i) pass(worker);
   ++probe->done;
   return NULL;
@@ -107,13 +116,11 @@ double probe(size_t arrays, char** starts, const size_t* bytes, int threads, int
   if (started < threads) probe.repeats = 0;
   for (int i = 0; i < untimed; ++i) pass(&workers[0]);
   probe.ready += 1 + threads - started;
-  while (probe.ready < threads) {
-  }
+  while (probe.ready < threads) sched_yield();
   const double start = now();
   for (int i = 0; i < probe.repeats; ++i) pass(&workers[0]);
   probe.done += 1 + threads - started;
-  while (probe.done < threads) {
-  }
+  while (probe.done < threads) sched_yield();
   const double seconds = now() - start;
   for (int t = 1; t < started; ++t) pthread_join(ids[t], NULL);
   return started < threads ? -1.0 : seconds / repeats;

@@ -150,9 +150,11 @@ class Workshop:
             try:
                 status = process.wait(TIMEOUT)
             except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)  # its children too
-                process.wait()
                 status = None
+            finally:
+                if process.poll() is None:
+                    os.killpg(process.pid, signal.SIGKILL)  # its children too
+                    process.wait()
             output.seek(0)
             return status, output.read()
 

@@ -72,13 +72,13 @@ class Leaves {
 
   Access access_;
   Arena<1024> arena_;
-  std::pmr::vector<Container> containers_{&arena_};
-  std::pmr::vector<Place> places_{&arena_};      // of the leaves
-  SpanList spans_{&arena_};                      // of the leaves
-  std::pmr::vector<PyObject*> arrays_{&arena_};  // the leaves, strong
-  std::pmr::vector<PyObject*> fresh_{&arena_};   // their new arrays, borrowed from held_
-  std::pmr::vector<PyObject*> held_{&arena_};    // whatever else must stay alive, strong
-  PyObject* last_descr_ = nullptr;               // of the array before; most lists have only one
+  ArenaVector<Container> containers_{&arena_};
+  ArenaVector<Place> places_{&arena_};      // of the leaves
+  SpanList spans_{&arena_};                 // of the leaves
+  ArenaVector<PyObject*> arrays_{&arena_};  // the leaves, strong
+  ArenaVector<PyObject*> fresh_{&arena_};   // their new arrays, borrowed from held_
+  ArenaVector<PyObject*> held_{&arena_};    // whatever else must stay alive, strong
+  PyObject* last_descr_ = nullptr;          // of the array before; most lists have only one
   DType last_dtype_{};
 };
 

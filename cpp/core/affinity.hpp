@@ -28,15 +28,17 @@ class Affinity {
   // worker may run on another one.
   void avoid_this_processor() noexcept {
 #if defined(__linux__)
-    if (restricted_) return;
-    if (sched_getaffinity(thread_, sizeof allowed_, &allowed_) != 0) return;
+    const auto here = static_cast<std::size_t>(sched_getcpu());
+    if (!restricted_ && sched_getaffinity(thread_, sizeof allowed_, &allowed_) != 0) return;
     cpu_set_t others = allowed_;
-    CPU_CLR(static_cast<std::size_t>(sched_getcpu()), &others);
-    restricted_ = CPU_COUNT(&others) > 0 && sched_setaffinity(thread_, sizeof others, &others) == 0;
+    CPU_CLR(here, &others);
+    if (!CPU_ISSET(here, &allowed_) || CPU_COUNT(&others) == 0) return;
+    restricted_ |= sched_setaffinity(thread_, sizeof others, &others) == 0;
 #endif
   }
 
-  // By the worker, once it is awake: any processor is right again, so that it can make way.
+  // By the worker, once it is awake: any processor is right again, so that it can make way. What
+  // somebody else has made of its affinity meanwhile is lost.
   void unpark() noexcept {
 #if defined(__linux__)
     if (restricted_) sched_setaffinity(thread_, sizeof allowed_, &allowed_);

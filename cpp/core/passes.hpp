@@ -33,7 +33,7 @@ class Norms {
 
   const Work& work_;
   Arena<256> arena_;
-  std::pmr::vector<Partial> blocks_;
+  ArenaVector<Partial> blocks_;
 };
 
 // What a scale pass writes to each span's target.

@@ -86,7 +86,7 @@ class Tickets {
   std::atomic<std::uint64_t> value_{0};
 };
 
-// A worker's range of chunks and its bed. On a cache line pair of its own.
+// A worker's range of chunks and its bed. Shares no cache line with another.
 struct alignas(128) Slot {
   Tickets tickets;
   std::size_t first = 0;
@@ -109,7 +109,7 @@ struct alignas(128) Slot {
     tickets.publish(epoch, range_count);
     if (may_wake && parked.load()) {
       const std::lock_guard lock(mutex);
-      affinity.avoid_this_processor();
+      if (parked.load()) affinity.avoid_this_processor();  // or it has woken up by itself
       wake.notify_one();
     }
   }

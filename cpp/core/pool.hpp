@@ -32,9 +32,10 @@ struct Pass {
 };
 
 // Runs a pass and returns when every chunk is done. The caller is worker 0. Each worker has its
-// own range of chunks and, when that is done, takes from those of workers that are not at work or,
-// after a while, late. Runs in the caller alone when the pool is busy with another caller's pass
-// or when no thread can be started. Safe after fork in the child, which starts threads of its own.
+// own range of chunks and, when that is done, takes from those of workers that have not begun, and
+// after 50 µs from the others' too. Runs in the caller alone when the pool is busy with another
+// caller's pass or when no thread can be started. Safe after fork in the child, which starts
+// threads of its own.
 void run(const Pass& pass) noexcept;
 
 }  // namespace gradclip

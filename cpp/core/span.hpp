@@ -3,9 +3,9 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory_resource>
 #include <vector>
 
+#include "core/arena.hpp"
 #include "kernels/table.hpp"
 
 namespace gradclip {
@@ -46,9 +46,8 @@ struct Span {
 
 class SpanList {
  public:
-  // Takes its memory from there, which must outlive it.
-  explicit SpanList(std::pmr::memory_resource* memory = std::pmr::new_delete_resource())
-      : spans_(memory), axes_(memory) {}
+  // Takes its memory from there, which must outlive it, or without one from malloc.
+  explicit SpanList(ArenaMemory* memory = nullptr) : spans_(memory), axes_(memory) {}
 
   void reserve(std::size_t count) { spans_.reserve(count); }
   void add_contiguous(const std::byte* source, std::byte* target, std::size_t size, DType dtype) {
@@ -84,8 +83,8 @@ class SpanList {
   }
 
   bool in_place_ = true;
-  std::pmr::vector<Span> spans_;
-  std::pmr::vector<Axis> axes_;
+  ArenaVector<Span> spans_;
+  ArenaVector<Axis> axes_;
 };
 
 }  // namespace gradclip

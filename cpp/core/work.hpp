@@ -90,7 +90,7 @@ class Work {
   bool widened_ = false;
   int threads_ = 1;
   Arena<128> arena_;
-  std::pmr::vector<Start> chunks_{&arena_};  // one more than there are: the end
+  ArenaVector<Start> chunks_{&arena_};  // one more than there are: the end
   mutable std::vector<std::byte> buffers_;
 };
 
