@@ -14,8 +14,13 @@
 namespace gradclip::test {
 namespace {
 
-constexpr std::size_t kSizes[] = {0,  1,   7,   8,   9,    31,         32,    33,
-                                  63, 255, 256, 257, 1000, kBlock - 1, kBlock};
+constexpr std::size_t kSizes[] = {0,   1,   7,   8,    9,    31,   32,         33,    63,
+                                  255, 256, 257, 1000, 1023, 1024, kBlock - 1, kBlock};
+
+// Bytes after a 64-byte boundary. Large blocks are scaled up to a boundary first, where there is
+// one between elements.
+const std::vector<std::size_t> kOffsets = {0, 1, 2, 3, 4, 5, 6, 7};
+const std::vector<std::size_t> kOffsetsOfLarge = {0, 3, 4, 8, 16, 56};
 
 // Two steps: a factor that is subnormal in T, lifted.
 template <class T>
@@ -81,13 +86,12 @@ void check_scaling(std::size_t n, Steps factor, Rounding rounding) {
   CAPTURE(factor.second);
   const std::vector<T> values = mixture<T>(n);
   const std::vector<T> expected = products(values, factor, rounding);
-  // Large blocks at a few misalignments, small ones at all.
-  for (std::size_t offset = 0; offset<8; offset += n> 1000 ? 3 : 1) {
+  for (const std::size_t offset : n > 1000 ? kOffsetsOfLarge : kOffsets) {
     CAPTURE(offset);
     for_each_isa([&](const KernelTable& table) {
       CAPTURE(table.name);
       Elements<T> x(values, offset);
-      Elements<T> out(std::vector<T>(n, T{5}), 7 - offset);
+      Elements<T> out(std::vector<T>(n, T{5}), 63 - offset);
       scale<T>(table, x.data(), out.data(), n, factor, rounding);
       CHECK(out.same_bits(expected.data()));
       CHECK(out.guards_are_intact());
