@@ -85,8 +85,11 @@ def problems(rows: Sequence[Row]) -> list[str]:
 def last_words(rows: list[Row]) -> Text:
     """Return the summary: how often gradclip is slower, and where its lead is smallest."""
     found = leads(rows)
-    wrong = len(problems(rows))
-    verdict = (f"{wrong} results are WRONG. ", "bold red") if wrong else "All results are right. "
+    wrong = [name for row in rows for name, one in row.outcomes.items() if one.problem]
+    whose = ", ".join(sorted(set(wrong)))
+    verdict: tuple[str, str] | str = "All results are right. "
+    if wrong:
+        verdict = (f"{_count(len(wrong), 'result')} WRONG, of: {whose}. ", "bold red")
     if not found:
         return Text.assemble(verdict, "Nothing to compare.")
     smallest = found[0]
