@@ -2,6 +2,7 @@
 
 import os
 
+import dtypes
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
@@ -47,8 +48,14 @@ def num_threads(request):
 
 @pytest.fixture(params=["float32", "float64"])
 def dtype(request):
-    """Run a test for each dtype."""
+    """Run a test for each dtype whose arrays are clipped to an exact bound, one number each."""
     return np.dtype(request.param)
+
+
+@pytest.fixture(params=dtypes.ALL, ids=str)
+def any_dtype(request):
+    """Run a test for each dtype that gradients may have."""
+    return request.param
 
 
 @pytest.fixture

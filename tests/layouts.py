@@ -15,8 +15,8 @@ def _cube(buffer, dtype):
 
 
 def _records(buffer, dtype):
-    record = np.dtype({"names": ["g"], "formats": [dtype], "offsets": [3], "itemsize": 17})
-    return buffer[: 17 * 40_000].view(record)
+    record = np.dtype({"names": ["g"], "formats": [dtype], "offsets": [3], "itemsize": 21})
+    return buffer[: 21 * 40_000].view(record)
 
 
 LAYOUTS = {

@@ -2,25 +2,37 @@
 
 import math
 
+import dtypes
 import numpy as np
 from hypothesis import strategies as st
 
-FLOAT = {"float32": 32, "float64": 64}
+
+def _is_finite_bfloat16(bits):
+    return bits & 0x7F80 != 0x7F80
+
+
+def _numbers(dtype):
+    """Draw a finite number: a float, or the pattern of a bfloat16."""
+    if dtype == dtypes.BFLOAT16:
+        return st.integers(0, 0xFFFF).filter(_is_finite_bfloat16)
+    width = 8 * dtypes.real_dtype(dtype).itemsize
+    number = st.floats(width=width, allow_nan=False, allow_infinity=False)
+    return st.builds(complex, number, number) if dtype.kind == "c" else number
 
 
 @st.composite
-def arrays(draw, dtypes=("float32", "float64")):
+def arrays(draw, kinds=dtypes.EXACT):
     """Draw a finite 1-d array: a few values of any magnitude, or one value many times over."""
-    dtype = draw(st.sampled_from(dtypes))
-    value = st.floats(width=FLOAT[dtype], allow_nan=False, allow_infinity=False)
-    values = draw(st.lists(value, min_size=1, max_size=40))
+    dtype = draw(st.sampled_from(kinds))
+    values = draw(st.lists(_numbers(dtype), min_size=1, max_size=40))
     repeats = draw(st.sampled_from([1, 1, 2, 33, 1000]))
-    return np.repeat(np.array(values, dtype), repeats)
+    array = np.array(values, np.uint16 if dtype == dtypes.BFLOAT16 else dtype)
+    return np.repeat(array.view(dtype), repeats)
 
 
-def gradients(dtypes=("float32", "float64")):
+def gradients(kinds=dtypes.EXACT):
     """Draw a list of one to four arrays, mixed in dtype."""
-    return st.lists(arrays(dtypes), min_size=1, max_size=4)
+    return st.lists(arrays(kinds), min_size=1, max_size=4)
 
 
 @st.composite

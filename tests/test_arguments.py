@@ -10,6 +10,7 @@ import gradclip
 
 CLIPS = [gradclip.clip_by_global_norm_, gradclip.clip_by_global_norm]
 WITH_ORD = [gradclip.global_norm, gradclip.array_norms]
+ORDERS = [1, 3, 0.5, math.inf, np.float32(1.5), 2.0000000000000004, 1e308, 5e-324]
 NO_NUMBERS = ["1", None, 1j, [1.0], (), b"1", {}, object(), np.array([1.0, 2.0])]
 
 
@@ -72,10 +73,12 @@ class TestClips:
         with pytest.raises(ValueError, match="ord"):
             clip(grads, 1.0, ord=order)
 
-    @pytest.mark.parametrize("order", [1, 3, 0.5, math.inf, 2.0000000000000004, 5e-324])
-    def test_other_orders_are_not_implemented(self, clip, order, grads):
-        with pytest.raises(NotImplementedError, match="2"):
-            clip(grads, 1.0, ord=order)
+    @pytest.mark.parametrize("order", ORDERS)
+    def test_any_positive_number_is_an_order(self, clip, order, grads):
+        norm = gradclip.global_norm(grads, ord=order)
+        assert norm >= 2
+        returned = clip(grads, math.inf, ord=order, nonfinite="skip")
+        assert (returned[1] if isinstance(returned, tuple) else returned) == norm
 
 
 @pytest.mark.parametrize("function", WITH_ORD)
@@ -85,10 +88,16 @@ class TestNorms:
         with pytest.raises(ValueError, match="ord"):
             function(grads, ord=order)
 
-    @pytest.mark.parametrize("order", [1, 3, 0.5, math.inf])
-    def test_other_orders_are_not_implemented(self, function, order, grads):
-        with pytest.raises(NotImplementedError, match="2"):
-            function(grads, ord=order)
+    @pytest.mark.parametrize("order", ORDERS)
+    def test_any_positive_number_is_an_order(self, function, order, grads):
+        assert np.all(np.asarray(function(grads, ord=order)) >= 1)
+
+    @pytest.mark.parametrize("order", [3, 3.0, np.float32(3), np.int8(3), np.array(3.0)], ids=repr)
+    def test_three_of_any_type(self, function, order, grads):
+        assert np.array_equal(function(grads, ord=order), function(grads, ord=3.0))
+
+    def test_true_is_one(self, function, grads):
+        assert np.array_equal(function(grads, ord=True), function(grads, ord=1))
 
     @pytest.mark.parametrize("order", ["2", "inf", None, 2j, [2]], ids=repr)
     def test_ord_that_is_no_number(self, function, order, grads):

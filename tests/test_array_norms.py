@@ -6,6 +6,7 @@ import numpy as np
 import oracle
 import pytest
 from buffers import unchanged
+from dtypes import ALL, normals
 
 import gradclip
 
@@ -13,18 +14,27 @@ pytestmark = pytest.mark.usefixtures("isa")
 
 
 def test_one_float64_per_array_in_traversal_order(rng):
-    grads = {"a": [rng.standard_normal(700), rng.standard_normal(9).astype("f4")], "b": np.ones(4)}
+    grads = {"a": [normals(rng, 700 + i, dtype) for i, dtype in enumerate(ALL)], "b": np.ones(4)}
     norms = gradclip.array_norms(grads)
     assert type(norms) is np.ndarray
     assert norms.dtype == np.float64
-    assert norms.shape == (3,)
+    assert norms.shape == (len(ALL) + 1,)
     for norm, array in zip(norms.tolist(), [*grads["a"], grads["b"]], strict=True):
         oracle.assert_norm_is_right(norm, array)
 
 
-def test_each_norm_has_the_bits_of_the_global_norm_of_that_array(dtype, rng):
-    arrays = [rng.standard_normal(size).astype(dtype) for size in (1, 33, 16385, 300_000)]
-    assert gradclip.array_norms(arrays).tolist() == [gradclip.global_norm(a) for a in arrays]
+@pytest.mark.parametrize("order", [1, 2, 3, math.inf])
+def test_each_norm_has_the_bits_of_the_global_norm_of_that_array(order, any_dtype, rng):
+    arrays = [normals(rng, size, any_dtype) for size in (1, 33, 16385, 100_000)]
+    norms = gradclip.array_norms(arrays, ord=order).tolist()
+    assert norms == [gradclip.global_norm(array, ord=order) for array in arrays]
+
+
+@pytest.mark.parametrize("order", [1, 2, 3, math.inf])
+def test_norms_of_mixed_lists_do_not_depend_on_the_neighbours(order, rng):
+    arrays = [normals(rng, 1000 + 31 * i, dtype) for i, dtype in enumerate([*ALL, *ALL[::-1]])]
+    norms = gradclip.array_norms(arrays, ord=order).tolist()
+    assert norms == [gradclip.global_norm(array, ord=order) for array in arrays]
 
 
 def test_none_leaves_are_skipped():
@@ -38,18 +48,20 @@ def test_no_arrays_give_an_empty_array():
         assert norms.dtype == np.float64
 
 
-def test_empty_array_has_norm_zero(dtype):
-    empties = [np.empty(0, dtype), np.empty((3, 0, 2), dtype)]
-    assert gradclip.array_norms(empties).tolist() == [0.0, 0.0]
+@pytest.mark.parametrize("order", [0.5, 1, 2, 3, math.inf])
+def test_empty_array_has_norm_zero(order, any_dtype):
+    empties = [np.empty(0, any_dtype), np.empty((3, 0, 2), any_dtype)]
+    assert gradclip.array_norms(empties, ord=order).tolist() == [0.0, 0.0]
 
 
 def test_a_lone_array_gives_one_norm():
     assert gradclip.array_norms(np.full(4, 3.0)).tolist() == [6.0]
 
 
-def test_non_finite_values_never_raise(dtype):
-    arrays = [np.array(v, dtype) for v in ([1, np.nan, np.inf], [2.0], [np.inf, 1], [-np.inf])]
-    norms = gradclip.array_norms(arrays).tolist()
+@pytest.mark.parametrize("order", [0.5, 1, 2, 3, math.inf])
+def test_non_finite_values_never_raise(order, any_dtype):
+    values = [1, np.nan, np.inf], [2.0], [np.inf, 1], [-np.inf]
+    norms = gradclip.array_norms([np.array(v, any_dtype) for v in values], ord=order).tolist()
     assert math.isnan(norms[0])
     assert norms[1:] == [2.0, math.inf, math.inf]
 

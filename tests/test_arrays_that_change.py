@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from buffers import unchanged
+from dtypes import BFLOAT16
 from subprocesses import output_of
 
 import gradclip
@@ -31,6 +33,21 @@ def test_a_callable_that_locks_an_array_is_refused(layout):
     with pytest.raises(RuntimeError, match="nothing was written"):
         gradclip.clip_by_global_norm_(grads, lock)
     assert (grads[0] == 2).all()
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize(
+    ("before", "after"), [("f2", BFLOAT16), ("c8", "f8"), ("f8", "c8"), ("c16", "f8"), ("f8", "f4")]
+)
+def test_a_callable_that_changes_what_an_array_holds_is_refused(before, after):
+    grads = [np.ones(8, before)]
+
+    def reinterpret(norm):
+        grads[0].dtype = after
+        return 0.5
+
+    with unchanged(grads[0]), pytest.raises(RuntimeError, match="nothing was written"):
+        gradclip.clip_by_global_norm_(grads, reinterpret)
 
 
 def test_a_callable_that_changes_a_source_of_a_functional_clip_is_refused():

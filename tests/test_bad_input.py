@@ -26,6 +26,7 @@ OTHER_DTYPES = [
     np.array([1.0, 2.0], object),
     np.zeros(3, [("a", "f4"), ("b", "f8")]),
     np.zeros(3, np.longdouble),
+    np.zeros(3, np.clongdouble),
     np.zeros(3, "U4"),
     np.zeros(3, "S4"),
     np.zeros(3, "V4"),
@@ -38,6 +39,8 @@ OTHER_DTYPES = [
 NO_ARRAYS = [
     np.float32(1.0),
     np.float64(1.0),
+    np.float16(1.0),
+    np.complex64(1.0),
     1.0,
     1,
     True,
@@ -100,7 +103,7 @@ def test_other_dtypes(call, bad, path):
         assert_refused(call, bad, path, TypeError, str(bad.dtype), "float32", "float64")
 
 
-@pytest.mark.parametrize("order", ["f4", "f8"])
+@pytest.mark.parametrize("order", ["f2", "f4", "f8", "c8", "c16"])
 def test_foreign_byte_order(call, order, path):
     bad = np.ones(3, np.dtype(order).newbyteorder())
     with unchanged(bad):
@@ -108,8 +111,8 @@ def test_foreign_byte_order(call, order, path):
 
 
 @pytest.mark.parametrize("mask", [False, [True, False, False]], ids=["unmasked", "masked"])
-def test_masked_arrays(call, mask, path, dtype):
-    bad = np.ma.array(np.ones(3, dtype), mask=mask)
+def test_masked_arrays(call, mask, path, any_dtype):
+    bad = np.ma.array(np.ones(3, any_dtype), mask=mask)
     with unchanged(bad.data):
         assert_refused(call, bad, path, TypeError, "mask")
 
@@ -131,8 +134,8 @@ def test_a_generator_is_not_consumed(call):
     assert len(list(arrays)) == 2
 
 
-def test_read_only_arrays_in_place(in_place_call, path, dtype):
-    bad = np.ones(3, dtype)
+def test_read_only_arrays_in_place(in_place_call, path, any_dtype):
+    bad = np.ones(3, any_dtype)
     bad.flags.writeable = False
     assert_refused(in_place_call, bad, path, ValueError, "read-only", "copy")
 

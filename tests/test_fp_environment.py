@@ -6,6 +6,7 @@ import fp_environment
 import numpy as np
 import pytest
 from buffers import digest
+from dtypes import BFLOAT16
 from subprocesses import output_of
 
 import gradclip
@@ -39,6 +40,17 @@ def make_extreme():
     return [np.array([1e308, 1e-308, -3e307, 5e-324]), np.full(77, -3e38, np.float32)]
 
 
+def make_narrow():
+    rng = np.random.default_rng(6)
+    halves = np.ldexp(rng.standard_normal(5001), rng.integers(-26, 14, 5001))
+    with np.errstate(under="ignore"):
+        return [halves.astype("f2"), np.ldexp(halves, -120).astype(BFLOAT16)]
+
+
+def make_complex():
+    return [np.array([5e-324 - 1e-310j, 1e-300j]), np.full(77, 1e-45 + 3e38j, np.complex64)]
+
+
 def make_long():
     rng = np.random.default_rng(4)
     values = np.ldexp(rng.uniform(1, 2, 1_000_000), rng.integers(-140, -120, 1_000_000))
@@ -48,12 +60,14 @@ def make_long():
 def prepared(make):
     """Return calls on fresh gradients that do no other arithmetic, and these gradients."""
     grads = [make() for _ in range(4)]
+    short = [array[:5000] for array in grads[0]]  # a power takes 10 ns
     tiny = gradclip.global_norm(grads[0]) / 3
 
     def run():
         return (
             gradclip.global_norm(grads[0]),
             gradclip.array_norms(grads[0]),
+            *(gradclip.global_norm(short, ord=order) for order in (1, 3, 0.7, np.inf)),
             gradclip.clip_by_global_norm_(grads[1], tiny),
             gradclip.clip_by_global_norm_(grads[2], tiny, inv_scale=0.7, eps=1e-30),
             gradclip.scale_(grads[3], 0.7),
@@ -70,7 +84,9 @@ def bits(results, grads):
 @needs_control
 @pytest.mark.usefixtures("isa")
 @pytest.mark.parametrize("threads", [1, 3])
-@pytest.mark.parametrize("make", [make_subnormal, make_normal, make_extreme, make_long])
+@pytest.mark.parametrize(
+    "make", [make_subnormal, make_normal, make_extreme, make_narrow, make_complex, make_long]
+)
 def test_results_do_not_depend_on_the_environment(make, threads):
     with gradclip.threads(threads):
         run, grads = prepared(make)
@@ -85,7 +101,9 @@ def test_results_do_not_depend_on_the_environment(make, threads):
 @needs_control
 @pytest.mark.usefixtures("isa")
 @pytest.mark.parametrize("mode", MODES, ids=str)
-@pytest.mark.parametrize("make", [make_subnormal, make_extreme, make_normal])
+@pytest.mark.parametrize(
+    "make", [make_subnormal, make_extreme, make_normal, make_narrow, make_complex]
+)
 def test_the_environment_is_left_as_it_was_flags_included(make, mode):
     run, _ = prepared(make)
     with fp_environment.changed(**mode):
@@ -146,8 +164,10 @@ def test_unmasked_exceptions_do_not_kill_the_process():
     sys.path.insert(0, {fp_environment.__file__.rpartition("/")[0]!r})
     import fp_environment, gradclip
     import numpy as np
-    from test_fp_environment import make_extreme, make_subnormal, prepared
-    calls = [prepared(make)[0] for make in (make_extreme, make_subnormal)]
+    from test_fp_environment import make_complex, make_extreme, make_narrow, make_subnormal
+    from test_fp_environment import prepared
+    makes = make_extreme, make_subnormal, make_narrow, make_complex
+    calls = [prepared(make)[0] for make in makes]
     bad = np.array([np.inf, np.nan, 1.0])
     with fp_environment.changed(traps=True):
         for run in calls:
@@ -163,7 +183,7 @@ def test_unmasked_exceptions_do_not_kill_the_process():
 def test_numpy_sees_no_floating_point_errors():
     with np.errstate(all="raise"), warnings.catch_warnings():
         warnings.simplefilter("error")
-        for make in (make_subnormal, make_normal, make_extreme):
+        for make in (make_subnormal, make_normal, make_extreme, make_narrow, make_complex):
             run, grads = prepared(make)
             run()
             gradclip.clip_by_global_norm(grads[0], 1e-320)

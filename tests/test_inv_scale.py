@@ -7,6 +7,7 @@ import numpy as np
 import oracle
 import pytest
 from buffers import same_bits, unchanged
+from dtypes import finfo, normals, reals, times
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from strategies import gradients, thresholds
@@ -18,7 +19,12 @@ pytestmark = pytest.mark.usefixtures("isa")
 
 @pytest.fixture
 def grads(dtype, rng):
-    return [rng.standard_normal(size).astype(dtype) for size in (3, 700, 20_000)]
+    return [normals(rng, size, dtype) for size in (3, 700, 20_000)]
+
+
+@pytest.fixture
+def any_grads(any_dtype, rng):
+    return [normals(rng, size, any_dtype) for size in (3, 700, 20_000)]
 
 
 def test_one_is_the_plain_clip(grads):
@@ -28,19 +34,21 @@ def test_one_is_the_plain_clip(grads):
 
 
 @pytest.mark.parametrize("inv_scale", [2.0**-16, 0.5, 8.0])
-def test_unclipped_gradients_are_multiplied(inv_scale, grads):
-    expected = [array * array.dtype.type(inv_scale) for array in grads]
-    norm = gradclip.global_norm(grads)
-    assert gradclip.clip_by_global_norm_(grads, 1e9, inv_scale=inv_scale) == norm * inv_scale
-    assert all(map(same_bits, grads, expected))
+@pytest.mark.parametrize("order", [1, 2, 3, math.inf])
+def test_unclipped_gradients_are_multiplied(inv_scale, order, any_grads):
+    expected = [times(array, inv_scale) for array in any_grads]
+    norm = gradclip.global_norm(any_grads, ord=order) * inv_scale
+    assert gradclip.clip_by_global_norm_(any_grads, 1e9, ord=order, inv_scale=inv_scale) == norm
+    assert all(map(same_bits, any_grads, expected))
 
 
 @pytest.mark.parametrize("inv_scale", [1 / 3, 1e-5, math.pi])
-def test_unclipped_products_are_within_two_roundings(inv_scale, grads, dtype):
-    before = [array.copy() for array in grads]
-    gradclip.clip_by_global_norm_(grads, math.inf, inv_scale=inv_scale)
-    for new, old in zip(grads, before, strict=True):
-        np.testing.assert_allclose(new, old * inv_scale, rtol=2.0 * np.finfo(dtype).eps)
+def test_unclipped_products_are_within_two_roundings(inv_scale, any_grads, any_dtype):
+    before = [reals(array) for array in any_grads]
+    gradclip.clip_by_global_norm_(any_grads, math.inf, inv_scale=inv_scale)
+    eps, subnormal = float(finfo(any_dtype).eps), float(finfo(any_dtype).smallest_subnormal)
+    for new, old in zip(any_grads, before, strict=True):
+        np.testing.assert_allclose(reals(new), old * inv_scale, 2 * eps, subnormal)
 
 
 @pytest.mark.parametrize("inv_scale", [1e-40, 2.0**-149, 2.0**-160])
@@ -117,27 +125,27 @@ def test_the_callable_gets_the_multiplied_norm():
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
-def test_skip_leaves_the_gradients_scaled_as_they_came(bad, dtype):
-    grads = [np.ones(5, dtype), np.array([1.0, bad], dtype)]
+def test_skip_leaves_the_gradients_scaled_as_they_came(bad, any_dtype):
+    grads = [np.ones(5, any_dtype), np.array([1.0, bad], any_dtype)]
     with unchanged(*grads):
         norm = gradclip.clip_by_global_norm_(grads, 1.0, inv_scale=0.5, nonfinite="skip")
     assert not math.isfinite(norm)
 
 
-def test_non_finite_gradients_raise_and_stay(dtype):
-    grads = [np.ones(5, dtype), np.array([1.0, math.inf], dtype)]
+def test_non_finite_gradients_raise_and_stay(any_dtype):
+    grads = [np.ones(5, any_dtype), np.array([1.0, math.inf], any_dtype)]
     with unchanged(*grads), pytest.raises(gradclip.NonFiniteNormError) as error:
         gradclip.clip_by_global_norm_(grads, 1.0, inv_scale=0.5)
     assert error.value.path == "grads[1]"
 
 
-def test_zero_and_propagate(dtype):
-    grads = np.array([1.0, math.inf], dtype)
+def test_zero_and_propagate(any_dtype):
+    grads = np.array([1.0, math.inf], any_dtype)
     assert gradclip.clip_by_global_norm_(grads, 1.0, inv_scale=0.5, nonfinite="propagate") == (
         math.inf
     )
     assert grads[0] == 0
-    assert math.isnan(grads[1])
+    assert np.isnan(grads[1])
     gradclip.clip_by_global_norm_(grads, 1.0, inv_scale=0.5, nonfinite="zero")
     assert grads.tobytes() == bytes(grads.nbytes)
 
@@ -152,14 +160,27 @@ def test_a_multiplied_norm_that_overflows_raises():
     assert error.value.path is None
 
 
-def test_a_zero_threshold_stores_positive_zeros(dtype):
-    grads = np.array([-1.0, 2.0, -0.0], dtype)
+def test_a_zero_threshold_stores_positive_zeros(any_dtype):
+    grads = np.array([-1.0, 2.0, -0.0], any_dtype)
     assert gradclip.clip_by_global_norm_(grads, 0.0, inv_scale=0.5) == pytest.approx(5**0.5 / 2)
     assert grads.tobytes() == bytes(grads.nbytes)
 
 
-def test_functional_clip_unscales_the_copies(grads):
-    with unchanged(*grads):
-        clipped, norm = gradclip.clip_by_global_norm(grads, 0.5, inv_scale=1 / 3)
-    assert gradclip.clip_by_global_norm_(grads, 0.5, inv_scale=1 / 3) == norm
-    assert all(map(same_bits, clipped, grads))
+def test_functional_clip_unscales_the_copies(any_grads):
+    with unchanged(*any_grads):
+        clipped, norm = gradclip.clip_by_global_norm(any_grads, 0.5, inv_scale=1 / 3)
+    assert gradclip.clip_by_global_norm_(any_grads, 0.5, inv_scale=1 / 3) == norm
+    assert all(map(same_bits, clipped, any_grads))
+
+
+@pytest.mark.parametrize("inv_scale", [1e39, 3.4028235677973366e38])
+def test_a_scale_past_float32_is_refused_for_an_array_computed_in_float32(inv_scale, any_dtype):
+    grads = {"wide": np.ones(3), "w": [np.full(3, 2.0**-20, any_dtype)]}
+    arrays = [grads["wide"], grads["w"][0]]
+    if finfo(any_dtype).bits == 64:
+        gradclip.clip_by_global_norm_(grads, math.inf, inv_scale=inv_scale)
+        assert (arrays[1] == 2.0**-20 * inv_scale).all()
+        return
+    for clip in (gradclip.clip_by_global_norm_, gradclip.clip_by_global_norm):
+        with unchanged(*arrays), pytest.raises(ValueError, match=r"grads\['w'\]\[0\]"):
+            clip(grads, math.inf, inv_scale=inv_scale)

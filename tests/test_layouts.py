@@ -1,9 +1,12 @@
 """Views of every layout are read and written in place, and nothing around them is."""
 
+import math
+
 import numpy as np
 import oracle
 import pytest
 from buffers import in_address_order, same_bits
+from dtypes import normals, times
 from layouts import BUFFER_SIZE, LAYOUTS
 
 import gradclip
@@ -17,9 +20,9 @@ def buffer():
 
 
 @pytest.fixture
-def view(buffer, layout, dtype, rng):
-    view = LAYOUTS[layout](buffer, dtype)
-    view[...] = rng.standard_normal(view.shape)
+def view(buffer, layout, any_dtype, rng):
+    view = LAYOUTS[layout](buffer, any_dtype)
+    view[...] = normals(rng, view.shape, any_dtype)
     return view
 
 
@@ -29,10 +32,11 @@ def contiguous(view):
 
 
 @pytest.fixture
-def outside(layout, dtype):
+def outside(layout, any_dtype):
     """Return which bytes of the buffer do not belong to the view."""
     buffer = np.zeros(BUFFER_SIZE, np.uint8)
-    LAYOUTS[layout](buffer, dtype)[...] = np.frombuffer(b"\xff" * dtype.itemsize, dtype)[0]
+    opaque = np.dtype((np.void, any_dtype.itemsize))
+    LAYOUTS[layout](buffer, opaque)[...] = np.void(b"\xff" * opaque.itemsize)
     return buffer == 0
 
 
@@ -41,6 +45,13 @@ def test_norm_has_the_bits_of_the_contiguous_array(view, contiguous):
     assert norm == gradclip.global_norm(contiguous)
     oracle.assert_norm_is_right(norm, view)
     assert gradclip.array_norms([view]).tolist() == [norm]
+
+
+def test_norms_in_other_orders_have_the_bits_of_the_contiguous_array(view, contiguous):
+    for order in (1, math.inf, 3):
+        norm = gradclip.global_norm(view, ord=order)
+        assert norm == gradclip.global_norm(contiguous, ord=order)
+        assert (norm > 0) == (view.size > 0)
 
 
 def test_clip_writes_the_view_and_nothing_else(view, contiguous, buffer, outside):
@@ -62,7 +73,7 @@ def test_clip_with_norm_writes_the_view_and_nothing_else(view, contiguous, buffe
 def test_scale_writes_the_view_and_nothing_else(view, contiguous, buffer, outside):
     before = buffer.copy()
     gradclip.scale_(view, -0.3)
-    assert same_bits(in_address_order(view), contiguous * contiguous.dtype.type(-0.3))
+    assert same_bits(in_address_order(view), times(contiguous, -0.3))
     assert same_bits(buffer[outside], before[outside])
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from buffers import same_bits, unchanged
 from calls import ALL
+from dtypes import ALL as DTYPES
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,7 +25,7 @@ def _named(items):
     return collections.namedtuple("Named", [f"f{i}" for i in range(len(items))])(*items)
 
 
-LEAF = st.none() | st.builds(np.full, st.integers(0, 5), st.floats(-9, 9), st.sampled_from("fd"))
+LEAF = st.none() | st.builds(np.full, st.integers(0, 5), st.floats(-9, 9), st.sampled_from(DTYPES))
 KEY = st.text("ab'\"\\é\n", max_size=3) | st.integers(-3, 3) | st.tuples(st.integers(0, 2))
 
 

@@ -9,6 +9,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs mprotect"
 
 PREPARE = """
 import ctypes, mmap
+import ml_dtypes
 import numpy as np
 import gradclip
 
@@ -37,7 +38,10 @@ QUIET = {
     "a loose callable": "gradclip.clip_by_global_norm_(grads, lambda norm: 2 * norm)",
     "a loose threshold with eps": "gradclip.clip_by_global_norm_(grads, 1e9, eps=1.0)",
     "a known norm within the threshold": "gradclip.clip_with_norm_(grads, 1.0, 0.5)",
+    "a loose threshold in order 1": "gradclip.clip_by_global_norm_(grads, 1e9, ord=1)",
+    "the largest magnitude as threshold": "gradclip.clip_by_global_norm_(grads, 5.0, ord=np.inf)",
     "a norm": "gradclip.global_norm(grads)",
+    "a norm in order 1": "gradclip.global_norm(grads, ord=1)",
     "norms": "gradclip.array_norms(grads)",
     "the functional clip": "gradclip.clip_by_global_norm(grads, 1e-3)",
     "an empty clip": "gradclip.clip_by_global_norm_([], 0.0)",
@@ -48,6 +52,8 @@ QUIET = {
 def test_unclipped_gradients_are_not_written(call):
     code = f"""
 grads = [locked([1.0, -0.0, 2.0]), {{"w": locked([3.0, -0.0], "f4")[::3]}}]
+grads += [locked([1.0, -0.0], "f2"), locked([-0.0, 2.0], ml_dtypes.bfloat16)[::-2]]
+grads += [locked([3 - 4j, 0.0], "c8"), locked([-0.0, 1j], "c16")[1::2]]
 for gradclip_threads in (1, 3):
     with gradclip.threads(gradclip_threads):
         {call}

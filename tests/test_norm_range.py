@@ -5,6 +5,7 @@ import math
 import numpy as np
 import oracle
 import pytest
+from dtypes import finfo
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -54,10 +55,12 @@ def test_norm_past_the_largest_float_is_inf():
     assert gradclip.global_norm(np.array([LARGEST, LARGEST])) == math.inf
 
 
-def test_float32_extremes():
-    largest, smallest = np.finfo(np.float32).max, np.nextafter(np.float32(0), np.float32(1))
-    for value in (largest, smallest, np.float32(1e20), np.float32(1e-30)):
-        array = np.full(1000, value)
+def test_extremes_of_narrower_dtypes(any_dtype):
+    limits = finfo(any_dtype)
+    for value in (limits.max, limits.smallest_subnormal, limits.smallest_normal):
+        if limits.bits == 64:
+            value = value / 64  # so that the norm is in range
+        array = np.full(1000, value, any_dtype)
         oracle.assert_norm_is_right(gradclip.global_norm(array), array)
 
 

@@ -5,8 +5,9 @@ import re
 import numpy as np
 import oracle
 import pytest
-from buffers import unchanged
+from buffers import same_bits, unchanged
 from calls import IN_PLACE, READING
+from dtypes import ALL, normals
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -55,8 +56,8 @@ APART = {
 
 
 @pytest.mark.parametrize("views", SHARING.values(), ids=SHARING)
-def test_sharing_a_byte_is_refused(in_place_call, views, dtype):
-    array = np.ones(100, dtype)
+def test_sharing_a_byte_is_refused(in_place_call, views, any_dtype):
+    array = np.ones(100, any_dtype)
     for left, right in (views(array), views(array)[::-1]):
         grads = {"a": [np.ones(3), left], "b": np.ones(2), "c": right}
         with unchanged(array), pytest.raises(ValueError, match=named("['a'][1]", "['c']")):
@@ -64,8 +65,8 @@ def test_sharing_a_byte_is_refused(in_place_call, views, dtype):
 
 
 @pytest.mark.parametrize("views", SHARING.values(), ids=SHARING)
-def test_sharing_a_byte_is_fine_for_reading(views, dtype):
-    array = np.ones(100, dtype)
+def test_sharing_a_byte_is_fine_for_reading(views, any_dtype):
+    array = np.ones(100, any_dtype)
     left, right = views(array)
     oracle.assert_norm_is_right(gradclip.global_norm([left, right]), left, right)
     for call in READING.values():
@@ -73,22 +74,22 @@ def test_sharing_a_byte_is_fine_for_reading(views, dtype):
 
 
 @pytest.mark.parametrize("views", APART.values(), ids=APART)
-def test_sharing_no_byte_works(in_place_call, views, dtype):
-    array = np.ones(100, dtype)
+def test_sharing_no_byte_works(in_place_call, views, any_dtype):
+    array = np.ones(100, any_dtype)
     for grads in (list(views(array)), list(views(array))[::-1]):
         assert not np.shares_memory(grads[0], grads[1])
         in_place_call(grads)
 
 
 @pytest.mark.parametrize("views", APART.values(), ids=APART)
-def test_interleaved_views_are_clipped_like_copies(views, dtype, rng):
-    array = rng.standard_normal(100).astype(dtype)
+def test_interleaved_views_are_clipped_like_copies(views, any_dtype, rng):
+    array = normals(rng, 100, any_dtype)
     grads = views(array)
     copies = [view.copy() for view in grads]
     norm = gradclip.clip_by_global_norm_(grads, 0.5)
     assert norm == gradclip.clip_by_global_norm_(copies, 0.5)
     for view, copy in zip(grads, copies, strict=True):
-        np.testing.assert_array_equal(view, copy)
+        assert same_bits(view, copy)
 
 
 @pytest.mark.parametrize("dtype", ["complex64", "complex128"])
@@ -98,6 +99,18 @@ def test_real_and_imaginary_parts_work(dtype):
     assert (z == 6 + 8j).all()
     with pytest.raises(ValueError, match=r"grads\[0\].*grads\[2\]"):
         gradclip.scale_([z.real, z.imag, z.real[5:6]], 2.0)
+
+
+@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+@pytest.mark.parametrize("part", [np.real, np.imag])
+def test_a_complex_array_and_a_part_of_it_are_refused(dtype, part):
+    z = np.full(1000, 3 + 4j, dtype)
+    for whole in (z, z[::-1], z[::3], z[999:]):
+        for grads in ([whole, part(z)], [part(z), whole]):
+            with unchanged(z), pytest.raises(ValueError, match=named("[0]", "[1]")):
+                gradclip.scale_(grads, 2.0)
+    gradclip.scale_([z[::2], part(z)[1::2]], 2.0)
+    assert (z[::2] == 6 + 8j).all()
 
 
 def test_fields_of_records_work():
@@ -143,7 +156,7 @@ def view_of(buffer, dtype, axes, start):
 
 
 AXES = st.lists(st.tuples(st.integers(0, 5), st.integers(-40, 40)), max_size=3)
-DTYPES = st.sampled_from(["f4", "f8"])
+DTYPES = st.sampled_from(ALL)
 
 
 def overlaps_itself(array):

@@ -44,28 +44,28 @@ def in_place_call(request):
 
 
 @pytest.mark.parametrize("view", OVERLAPPING.values(), ids=OVERLAPPING)
-def test_refused_in_place(in_place_call, view, dtype):
-    array = np.ones(100, dtype)
+def test_refused_in_place(in_place_call, view, any_dtype):
+    array = np.ones(100, any_dtype)
     refusal = pytest.raises(ValueError, match=r"(?=.*overlap)(?=.*copy)grads\[1\]\['w'\]")
     with unchanged(array), refusal:
         in_place_call([np.ones(3), {"w": view(array)}])
 
 
 @pytest.mark.parametrize("view", OVERLAPPING.values(), ids=OVERLAPPING)
-def test_fine_for_reading(view, dtype, rng):
-    array = view(rng.standard_normal(100).astype(dtype))
+def test_fine_for_reading(view, any_dtype, rng):
+    array = view(rng.integers(1, 4, 100).astype(any_dtype))
     oracle.assert_norm_is_right(gradclip.global_norm(array), array.copy())
     for call in READING.values():
         call([array])
 
 
 @pytest.mark.parametrize("view", APART.values(), ids=APART)
-def test_elements_that_only_interleave_work(in_place_call, view, dtype):
-    in_place_call(view(np.ones(100, dtype)))
+def test_elements_that_only_interleave_work(in_place_call, view, any_dtype):
+    in_place_call(view(np.ones(100, any_dtype)))
 
 
-def test_a_broadcast_array_is_read_as_often_as_it_says(dtype):
-    row = np.array([3.0, 4.0], dtype)
+def test_a_broadcast_array_is_read_as_often_as_it_says(any_dtype):
+    row = np.array([3.0, 4.0], any_dtype)
     assert gradclip.global_norm(np.broadcast_to(row, (16, 2))) == 20.0
     assert gradclip.array_norms(np.broadcast_to(row, (16, 2))).tolist() == [20.0]
 

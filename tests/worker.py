@@ -2,6 +2,7 @@
 
 import numpy as np
 from buffers import digest
+from dtypes import ALL, normals
 
 import gradclip
 
@@ -9,7 +10,7 @@ import gradclip
 def sample():
     """Return gradients that are long enough for several threads."""
     rng = np.random.default_rng(11)
-    return [rng.standard_normal(900_001), rng.standard_normal(700_001, dtype=np.float32)]
+    return [normals(rng, 300_001, dtype) for dtype in ALL]
 
 
 def norm_and_digest(threads):

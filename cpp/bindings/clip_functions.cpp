@@ -18,11 +18,13 @@ struct ClipCall {
   explicit ClipCall(const Signature<6>::Bound& bound)
       : grads(bound[0]),
         max_norm(bound[1]),
-        options((check_order(bound[2]), to_clip_options(bound[3], bound[4]))),
+        order(to_order(bound[2])),
+        options(to_clip_options(bound[3], bound[4])),
         nonfinite(to_nonfinite(bound[5])) {}
 
   PyObject* grads;
   Threshold max_norm;
+  Order order;
   ClipOptions options;
   NonFinite nonfinite;
 };
@@ -51,16 +53,16 @@ Signature<6> clip_signature(const char* function) {
 // anything is written.
 py::object clip_leaves(const ClipCall& call, const Leaves& leaves) {
   leaves.check_representable(call.options.inv_scale, "inv_scale");
-  const Work work(leaves.spans());
-  Norms norms(work);
-  without_gil(work.bytes(), [&] { norms.measure(); });
+  const Work work(leaves.spans(), call.order.cost());
+  Norms norms(work, call.order);
+  without_gil(work.effort(), [&] { norms.measure(); });
   const double norm = norms.norm(call.options.inv_scale);
   py::object result = checked(PyFloat_FromDouble(norm));
   ClipPlan plan;
   if (std::isfinite(norm)) {
     const double max_norm = call.max_norm.at(norm);
     if (call.max_norm.callable()) leaves.check_unchanged();
-    plan = plan_clip(norm, max_norm, call.options, work.widened());
+    plan = plan_clip(norm, max_norm, call.options, precision(work, call.order));
   } else {
     if (call.nonfinite == NonFinite::kRaise) raise_nonfinite(norm, norms, leaves);
     plan = plan_nonfinite(norm, call.nonfinite);
@@ -76,19 +78,20 @@ constexpr const char* kInPlaceDoc =
 Scale arrays in place so that their global norm is at most max_norm.
 
 Every array becomes min(1, max_norm / (norm + eps)) · array, where norm is `global_norm` of them
-all. If norm ≤ max_norm, no byte is written. If not, the exact norm of what is written is never
-above max_norm, and with eps = 0 below it by 4 machine epsilons of the coarsest dtype at most.
+all. If norm ≤ max_norm, no byte is written. If not, the exact 2-norm of what is written is never
+above max_norm, and with eps = 0 below it by 4 machine epsilons of the coarsest dtype at most. This
+does not hold if there are 16-bit arrays: these are multiplied in float32 and rounded to nearest.
 
 Parameters
 ----------
 grads : array or nesting of list, tuple and dict of arrays
-    Writeable float32 or float64 NumPy arrays of any shape and layout that share no memory. None
-    is skipped.
+    Writeable float16, bfloat16, float32, float64, complex64 or complex128 NumPy arrays of any
+    shape and layout that share no memory. None is skipped.
 max_norm : float or callable
     The threshold, at least 0; inf only measures. A callable is given the norm, if that is finite,
     and returns the threshold. It is called once, before anything is written.
 ord : float, default 2.0
-    The order of the norm; only 2.0 is supported.
+    The order of the norm: any positive number, or inf.
 eps : float, default 0.0
     Added to the norm in the factor, as other libraries do (PyTorch: 1e-6).
 inv_scale : float, default 1.0
@@ -109,11 +112,10 @@ TypeError
     A leaf is no array of a supported dtype, or an argument no number.
 ValueError
     An array is read-only, overlaps itself or another one; max_norm is negative or NaN, eps
-    negative or not finite, inv_scale not above 0 or not finite, in float32 too if an array is.
+    negative or not finite, inv_scale not above 0 or not finite, in float32 too if an array is of
+    that type or 16 bits.
 NonFiniteNormError
     The norm is inf or NaN and nonfinite is 'raise'.
-NotImplementedError
-    ord is another positive number than 2.
 RuntimeError
     A max_norm function resized or reshaped an array, or moved its memory.
 
@@ -151,7 +153,7 @@ Like `clip_by_global_norm_`, with the result in new arrays.
 Parameters
 ----------
 grads : array or nesting of list, tuple and dict of arrays
-    float32 or float64 NumPy arrays of any shape and layout, read-only ones too. None stays None.
+    As for `clip_by_global_norm_`, but read-only arrays, too. None stays None.
 max_norm, ord, eps, inv_scale, nonfinite
     As for `clip_by_global_norm_`.
 
@@ -165,7 +167,7 @@ norm : float
 
 Raises
 ------
-TypeError, ValueError, NonFiniteNormError, NotImplementedError
+TypeError, ValueError, NonFiniteNormError
     As for `clip_by_global_norm_`. Arrays may share memory and may be read-only.
 
 Examples

@@ -96,14 +96,14 @@ void Leaves::visit_items_of(PyObject* mapping, std::ptrdiff_t container, int dep
   }
 }
 
-DType Leaves::dtype_of(PyObject* object, Place place) {
+Element Leaves::element_of(PyObject* object, Place place) {
   const NdArray array(object);
-  const std::optional<DType> dtype = array.dtype();
-  if (!dtype || !array.native_byte_order() || is_masked(object)) {
+  const std::optional<Element> element = array.element();
+  if (!element || !array.native_byte_order() || is_masked(object)) {
     refuse_dtype(object, path(place));
   }
   hold(last_descr_ = array.descr());
-  return last_dtype_ = *dtype;
+  return last_element_ = *element;
 }
 
 void Leaves::add(PyObject* object, Place place) {
@@ -111,25 +111,25 @@ void Leaves::add(PyObject* object, Place place) {
   places_.push_back(place);
   const NdArray array(object);
   const bool like_the_last = array.descr() == last_descr_ && NdArray::check_exact(object);
-  const DType dtype = like_the_last ? last_dtype_ : dtype_of(object, place);
+  const Element element = like_the_last ? last_element_ : element_of(object, place);
   if (access_ == Access::kInPlace && !array.writeable()) refuse_read_only(path(place));
   if (access_ != Access::kFresh && array.contiguous()) {  // most arrays
-    return spans_.add_contiguous(array.data(), array.data(), array.size(), dtype);
+    return spans_.add_contiguous(array.data(), array.data(), array.size(), element);
   }
-  PyObject* const out = access_ == Access::kFresh ? fresh_like(object, dtype) : object;
-  add_span(spans_, array, NdArray(out), dtype);
+  PyObject* const out = access_ == Access::kFresh ? fresh_like(object, element) : object;
+  add_span(spans_, array, NdArray(out), element);
   const Span& span = spans_[spans_.size() - 1];
   if (access_ == Access::kInPlace && !span.contiguous() && overlaps_itself(spans_, span)) {
     refuse_self_overlap(path(place));
   }
 }
 
-PyObject* Leaves::fresh_like(PyObject* object, DType dtype) {
+PyObject* Leaves::fresh_like(PyObject* object, Element element) {
   const py::object fresh = py::module_::import("numpy").attr("empty_like")(py::handle(object));
   // A subclass decides what it is like, and may change the array itself meanwhile.
   const NdArray array(object);
   if (!NdArray::check(fresh.ptr()) || Py_REFCNT(fresh.ptr()) != 1 ||
-      !NdArray(fresh.ptr()).can_be_written_for(array) || array.dtype() != dtype) {
+      !NdArray(fresh.ptr()).can_be_written_for(array) || array.element() != element) {
     refuse_subclass(object, path(places_.back()));
   }
   hold(fresh.ptr());
@@ -137,16 +137,16 @@ PyObject* Leaves::fresh_like(PyObject* object, DType dtype) {
   return fresh.ptr();
 }
 
-void Leaves::add_span(SpanList& spans, NdArray array, NdArray out, DType dtype) {
+void Leaves::add_span(SpanList& spans, NdArray array, NdArray out, Element element) {
   if (array.contiguous()) {
-    return spans.add_contiguous(array.data(), out.data(), array.size(), dtype);
+    return spans.add_contiguous(array.data(), out.data(), array.size(), element);
   }
   std::vector<Axis> axes;
   for (int i = 0; i < array.ndim(); ++i) {
     axes.push_back(
         {static_cast<std::size_t>(array.shape()[i]), array.strides()[i], out.strides()[i]});
   }
-  spans.add_strided(array.data(), out.data(), axes, dtype);
+  spans.add_strided(array.data(), out.data(), axes, element);
 }
 
 void Leaves::check_unchanged() const {
@@ -155,8 +155,8 @@ void Leaves::check_unchanged() const {
   for (std::size_t i = 0; i < arrays_.size(); ++i) {
     const NdArray array(arrays_[i]);
     const NdArray out(access_ == Access::kFresh ? fresh_[i] : arrays_[i]);
-    const bool usable = array.dtype() == spans_[i].dtype && out.writeable();
-    if (usable && out.same_shape(array)) add_span(now, array, out, spans_[i].dtype);
+    const bool usable = array.element() == spans_[i].element && out.writeable();
+    if (usable && out.same_shape(array)) add_span(now, array, out, spans_[i].element);
     if (now.size() != i + 1 || !now.same(i, spans_)) {
       raise(PyExc_RuntimeError,
             "the max_norm function changed the memory, shape or flags of %s; nothing was written",
@@ -169,7 +169,7 @@ void Leaves::check_representable(double value, const char* name) const {
   constexpr double kFloat32Overflow = 0x1.ffffffp127;  // rounds to infinity, and so do larger ones
   if (std::fabs(value) < kFloat32Overflow) return;
   for (std::size_t i = 0; i < spans_.size(); ++i) {
-    if (spans_[i].dtype == DType::kFloat32) {
+    if (spans_[i].dtype() != DType::kFloat64) {
       raise(PyExc_ValueError, "%s=%R is too large for float32, the compute type of %s", name,
             py::float_(value).ptr(), path(i).c_str());
     }

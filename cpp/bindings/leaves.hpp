@@ -63,9 +63,9 @@ class Leaves {
   void visit_container(PyObject* container, Place place, int depth);
   void visit_items_of(PyObject* mapping, std::ptrdiff_t container, int depth);
   void add(PyObject* array, Place place);
-  PyObject* fresh_like(PyObject* array, DType dtype);
-  static void add_span(SpanList& spans, NdArray array, NdArray out, DType dtype);
-  DType dtype_of(PyObject* array, Place place);
+  PyObject* fresh_like(PyObject* array, Element element);
+  static void add_span(SpanList& spans, NdArray array, NdArray out, Element element);
+  Element element_of(PyObject* array, Place place);
   void hold(PyObject* object) { held_.push_back(Py_NewRef(object)); }
   std::string path(Place place) const;
   pybind11::object rebuild(PyObject* object, std::size_t& next, int depth) const;
@@ -79,7 +79,7 @@ class Leaves {
   ArenaVector<PyObject*> fresh_{&arena_};   // their new arrays, borrowed from held_
   ArenaVector<PyObject*> held_{&arena_};    // whatever else must stay alive, strong
   PyObject* last_descr_ = nullptr;          // of the array before; most lists have only one
-  DType last_dtype_{};
+  Element last_element_{};
 };
 
 }  // namespace gradclip

@@ -47,7 +47,7 @@ class NdArray {
   }
   // Memory of its own, laid out for results of that array.
   bool can_be_written_for(NdArray other) const noexcept {
-    return writeable() && owns_data() && same_shape(other) && dtype() == other.dtype() &&
+    return writeable() && owns_data() && same_shape(other) && element() == other.element() &&
            native_byte_order();
   }
   bool native_byte_order() const noexcept {
@@ -55,19 +55,30 @@ class NdArray {
     return pybind11::detail::array_descriptor_proxy(descr())->byteorder != kOther;
   }
   // None if it is a type the library does not compute with.
-  std::optional<DType> dtype() const noexcept {
+  std::optional<Element> element() const noexcept {
     using Api = pybind11::detail::npy_api;
-    switch (pybind11::detail::array_descriptor_proxy(descr())->type_num) {
+    constexpr int kHalf = 23, kFirstUserType = 256;  // NPY_HALF and NPY_USERDEF
+    switch (const int number = pybind11::detail::array_descriptor_proxy(descr())->type_num) {
+      case kHalf:
+        return Element{DType::kFloat16};
       case Api::NPY_FLOAT_:
-        return DType::kFloat32;
+        return Element{DType::kFloat32};
       case Api::NPY_DOUBLE_:
-        return DType::kFloat64;
+        return Element{DType::kFloat64};
+      case Api::NPY_CFLOAT_:
+        return Element{DType::kFloat32, true};
+      case Api::NPY_CDOUBLE_:
+        return Element{DType::kFloat64, true};
       default:
+        if (number >= kFirstUserType && is_bfloat16()) return Element{DType::kBfloat16};
         return std::nullopt;
     }
   }
 
  private:
+  // Of the dtype that ml_dtypes has registered with NumPy, if the user has imported it.
+  bool is_bfloat16() const noexcept;
+
   static PyTypeObject* type() noexcept {
     static PyTypeObject* const type = pybind11::detail::npy_api::get().PyArray_Type_;
     return type;

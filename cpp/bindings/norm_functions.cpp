@@ -19,15 +19,19 @@ constexpr const char* kGlobalNorm = R"(global_norm($module, grads, *, ord=2.0)
 The norm of all elements of all arrays together.
 
 It is (Σ gᵢ²)^½, accumulated in float64 with compensation: to a relative error of 2⁻⁴⁴ for
-float32, to 1 ulp for float64, whatever the length. The same arrays give the same bits on any
-number of threads and any instruction set.
+float32 and 16-bit arrays, to 1 ulp for float64, whatever the length. The same arrays give the same
+bits on any number of threads and any instruction set.
 
 Parameters
 ----------
 grads : array or nesting of list, tuple and dict of arrays
-    float32 or float64 NumPy arrays of any shape and layout. None is skipped.
+    NumPy arrays of dtype float16, bfloat16 (that of ml_dtypes), float32, float64, complex64 or
+    complex128, of any shape and layout. None is skipped.
 ord : float, default 2.0
-    The order of the norm; only 2.0 is supported.
+    The order of the norm, p in (Σ |gᵢ|ᵖ)^(1/p): 1 for the sum and inf for the largest of the
+    magnitudes, which are as fast as 2, or any other positive number: some 10 ns per element, right
+    to 2⁻⁴⁸ · max(1, 1/p). Complex numbers count with their modulus |z|, which for the order 2 is
+    that of their real and imaginary parts.
 
 Returns
 -------
@@ -40,8 +44,6 @@ TypeError
     A leaf is no array of a supported dtype; the message says which.
 ValueError
     The nesting is deeper than 100 levels, or ord is no positive number.
-NotImplementedError
-    ord is another positive number than 2.
 
 Examples
 --------
@@ -50,16 +52,19 @@ Examples
 5.0
 >>> gradclip.global_norm(np.array([1e20, 1e20], dtype=np.float32))  # no overflow
 1.4142135907151756e+20
+>>> z = np.array([3 + 4j, 1 - 1j])
+>>> gradclip.global_norm(z), gradclip.global_norm(z, ord=np.inf)
+(5.196152422706632, 5.0)
 )";
 
 PyObject* global_norm(PyObject* const* args, Py_ssize_t count, PyObject* keywords) {
   static const Signature<2> signature("global_norm", {"grads", "ord"}, 1, 1);
   const auto [grads, ord] = signature.bind(args, count, keywords);
-  check_order(ord);
+  const Order order = to_order(ord);
   const Leaves leaves(grads, Access::kRead);
-  const Work work(leaves.spans());
-  Norms norms(work);
-  without_gil(work.bytes(), [&] { norms.measure(); });
+  const Work work(leaves.spans(), order.cost());
+  Norms norms(work, order);
+  without_gil(work.effort(), [&] { norms.measure(); });
   return PyFloat_FromDouble(norms.norm());
 }
 
@@ -73,7 +78,7 @@ Parameters
 grads : array or nesting of list, tuple and dict of arrays
     As for `global_norm`.
 ord : float, default 2.0
-    The order of the norm; only 2.0 is supported.
+    As for `global_norm`.
 
 Returns
 -------
@@ -83,7 +88,7 @@ numpy.ndarray
 
 Raises
 ------
-TypeError, ValueError, NotImplementedError
+TypeError, ValueError
     As for `global_norm`. Never for inf or NaN among the elements.
 
 Examples
@@ -96,12 +101,12 @@ array([5., 4.])
 PyObject* array_norms(PyObject* const* args, Py_ssize_t count, PyObject* keywords) {
   static const Signature<2> signature("array_norms", {"grads", "ord"}, 1, 1);
   const auto [grads, ord] = signature.bind(args, count, keywords);
-  check_order(ord);
+  const Order order = to_order(ord);
   const Leaves leaves(grads, Access::kRead);
-  const Work work(leaves.spans());
-  Norms norms(work);
+  const Work work(leaves.spans(), order.cost());
+  Norms norms(work, order);
   py::array_t<double> result(static_cast<py::ssize_t>(leaves.spans().size()));
-  without_gil(work.bytes(), [&] { norms.measure(); });
+  without_gil(work.effort(), [&] { norms.measure(); });
   norms.array_norms(result.mutable_data());
   return result.release().ptr();
 }

@@ -36,15 +36,11 @@ double to_number(PyObject* object, const char* name) {
   return value;
 }
 
-void check_order(PyObject* object) {
-  if (object == nullptr) return;
-  const double order = to_number(object, "ord");
-  if (order == 2.0) return;
-  if (is_nan(order) || is_zero(order) || is_negative(order)) {
-    raise_value("ord", "a positive number", order);
-  }
-  raise(PyExc_NotImplementedError, "ord=%R is not supported: the only order is 2.0",
-        py::float_(order).ptr());
+Order to_order(PyObject* object) {
+  if (object == nullptr) return {};
+  const double p = to_number(object, "ord");
+  if (is_nan(p) || is_zero(p) || is_negative(p)) raise_value("ord", "a positive number", p);
+  return Order::of(p);
 }
 
 double to_max_norm(PyObject* object, const char* name) {

@@ -10,8 +10,8 @@ namespace gradclip {
 // A finite-or-not real number, NaN included, in the caller's words: "max_norm must be …".
 double to_number(PyObject* object, const char* name);
 
-// ord: only 2 so far. NotImplementedError for other orders, ValueError for what is no order.
-void check_order(PyObject* object);
+// ord: positive, inf too.
+Order to_order(PyObject* object);
 
 // At least 0; inf is allowed, NaN is not.
 double to_max_norm(PyObject* object, const char* name);

@@ -38,14 +38,16 @@ void refuse_dtype(PyObject* object, const std::string& path) {
     raise(PyExc_TypeError, "%s is a masked array of dtype %S; pass its .data, or .filled(0)",
           path.c_str(), array.descr());
   }
-  if (!array.dtype()) {
+  if (!array.element()) {
     raise(PyExc_TypeError,
-          "%s has dtype %S; gradients must be float32 or float64 (.astype() converts a copy)",
+          "%s has dtype %S; gradients must be float16, bfloat16 (of ml_dtypes), float32, float64, "
+          "complex64 or complex128 (.astype() converts a copy)",
           path.c_str(), array.descr());
   }
   raise(PyExc_TypeError,
-        "%s has dtype %S, which is not in native byte order; convert it with .astype('=f%zu')",
-        path.c_str(), array.descr(), item_size(*array.dtype()));
+        "%s has dtype %S, which is not in native byte order; convert it with "
+        ".astype(a.dtype.newbyteorder('='))",
+        path.c_str(), array.descr());
 }
 
 void refuse_read_only(const std::string& path) {

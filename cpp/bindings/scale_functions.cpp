@@ -65,7 +65,7 @@ PyObject* clip_with_norm_in_place(PyObject* const* args, Py_ssize_t count, PyObj
   }
   const Leaves leaves(grads, Access::kInPlace);
   const Work work(leaves.spans());
-  const ClipPlan plan = plan_clip(norm, threshold, options, work.widened());
+  const ClipPlan plan = plan_clip(norm, threshold, options, precision(work, Order{}));
   // Made before anything is written.
   pybind11::object factor = checked(PyFloat_FromDouble(plan.factor));
   without_gil(2 * work.bytes(), [&] { write(work, plan); });
@@ -83,13 +83,14 @@ grads : array or nesting of list, tuple and dict of arrays
     As for `clip_by_global_norm_`.
 factor : float
     Any finite number. It is rounded to each array's compute type, and so are the products, to
-    nearest. 1.0 is written as well.
+    nearest. That is the array's own type, or float32 for 16-bit arrays, whose products are then
+    rounded to 16 bits. 1.0 is written as well.
 
 Raises
 ------
 TypeError, ValueError
     As for `clip_by_global_norm_`; also ValueError if factor is not finite, or not in float32
-    while an array is.
+    while an array is of that type or 16 bits.
 
 Examples
 --------

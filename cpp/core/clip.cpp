@@ -1,5 +1,6 @@
 #include "core/clip.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -29,23 +30,45 @@ ClipPlan fill_plan(double value) noexcept {
 
 // Not inlined, so that it computes in the environment that its caller sets.
 [[gnu::noinline]] ClipPlan plan_in_environment(double norm, double max_norm, ClipOptions options,
-                                               bool widened) noexcept {
+                                               Precision precision) noexcept {
   if (norm <= max_norm) {
     if (options.inv_scale == 1.0) return {};
     constexpr auto kNearest = Rounding::kNearest;
     return scale_plan(steps(Factor::of(options.inv_scale), kNearest), kNearest, 1.0);
   }
   if (max_norm == 0.0) return fill_plan(0.0);
-  const Factor factor = clip_factor(max_norm, norm, options.eps, options.inv_scale, widened);
-  constexpr auto kTowardZero = Rounding::kTowardZero;
-  return scale_plan(steps(factor, kTowardZero), kTowardZero, to_float64(factor));
+  const Factor factor =
+      clip_factor(max_norm, norm, options.eps, options.inv_scale, precision.slack);
+  return scale_plan(steps(factor, Rounding::kTowardZero), precision.products, to_float64(factor));
 }
 
 }  // namespace
 
-ClipPlan plan_clip(double norm, double max_norm, ClipOptions options, bool widened) noexcept {
+// In order 2, float64 norms are within 0.53 ulp. Narrower types' sums are good to 516·2^-53, and
+// so norms of order 1, and of order 2 to half of that. Twice the error, so that the clipped list
+// is not clipped again when it is measured. Moduli are good to 2^-52, other powers to
+// 2^-50·max(1, 1/p).
+Precision precision(const Work& work, Order order) noexcept {
+  const auto slack = [&] {
+    switch (order.kind) {
+      case OrderKind::kTwo:
+        return work.widened() ? 0x1p-43 : 0.0;
+      case OrderKind::kOne:
+      case OrderKind::kMax:
+        return work.widened() ? 0x1p-42 : work.pairs() ? 0x1p-51 : 0.0;
+      case OrderKind::kPower:
+        // Below p = 2^-12 only a list with a single value has a finite norm, which is exact.
+        return 0x1p-48 * std::clamp(1.0 / order.p, 1.0, 0x1p12);
+    }
+    __builtin_unreachable();
+  };
+  return {slack(), work.half() ? Rounding::kNearest : Rounding::kTowardZero};
+}
+
+ClipPlan plan_clip(double norm, double max_norm, ClipOptions options,
+                   Precision precision) noexcept {
   const FpEnvironment environment(Rounding::kNearest);
-  return plan_in_environment(norm, max_norm, options, widened);
+  return plan_in_environment(norm, max_norm, options, precision);
 }
 
 ClipPlan plan_nonfinite(double norm, NonFinite policy) noexcept {

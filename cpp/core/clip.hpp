@@ -2,11 +2,19 @@
 #pragma once
 
 #include "core/factor.hpp"
+#include "core/order.hpp"
 #include "core/work.hpp"
 
 namespace gradclip {
 
 enum class NonFinite { kRaise, kSkip, kZero, kPropagate };
+
+// How closely a clip can keep to the threshold.
+struct Precision {
+  double slack;       // norms may be computed too small by this much, relatively, and an ulp
+  Rounding products;  // toward zero, so that no rounding lifts the norm, if all types allow it
+};
+Precision precision(const Work& work, Order order) noexcept;
 
 struct ClipOptions {
   double eps = 0.0;
@@ -25,8 +33,8 @@ struct ClipPlan {
 };
 
 // For inv_scale · min(1, max_norm / (norm + eps)) · g, where `norm` is the finite norm of
-// inv_scale · g. `widened` is that of the work.
-ClipPlan plan_clip(double norm, double max_norm, ClipOptions options, bool widened) noexcept;
+// inv_scale · g.
+ClipPlan plan_clip(double norm, double max_norm, ClipOptions options, Precision precision) noexcept;
 
 // For a norm of inf or NaN.
 ClipPlan plan_nonfinite(double norm, NonFinite policy) noexcept;

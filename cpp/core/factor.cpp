@@ -9,13 +9,11 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-// An upper bound of every true norm that is computed as `norm`. float64: one ulp, since the
-// computed norm is within 0.53. Narrower: sums are good to 516·2^-53 and norms to 2^-44.9; that
-// twice, so that the clipped list is not clipped again when it is measured.
-Factor upper_bound(double norm, bool widened) noexcept {
+// An upper bound of every true norm that is computed as `norm`.
+Factor upper_bound(double norm, double slack) noexcept {
   const bool large = norm > 1.0;  // so that nothing overflows
   double bound = large ? norm * 0.5 : norm;
-  if (widened) bound *= 1.0 + 0x1p-43;
+  bound *= 1.0 + slack;
   Factor result = Factor::of(std::nextafter(bound, kInfinity));
   result.exponent += large;
   return result;
@@ -77,8 +75,8 @@ Factor Factor::of(double value) noexcept {
 }
 
 Factor clip_factor(double max_norm, double norm, double eps, double inv_scale,
-                   bool widened) noexcept {
-  const Factor bound = upper_bound(norm, widened);
+                   double slack) noexcept {
+  const Factor bound = upper_bound(norm, slack);
   return quotient_rounded_down(Factor::of(max_norm), Factor::of(inv_scale),
                                eps == 0.0 ? bound : sum_rounded_up(bound, Factor::of(eps)));
 }
@@ -86,9 +84,12 @@ Factor clip_factor(double max_norm, double norm, double eps, double inv_scale,
 double to_float64(Factor factor) noexcept { return rounded<double>(factor, Rounding::kTowardZero); }
 
 DTypeSteps steps(Factor factor, Rounding rounding) noexcept {
-  static_assert(kDTypeCount == 2, "each dtype has its steps here");
+  static_assert(kDTypeCount == 4, "each dtype has its steps here");
   DTypeSteps result;
-  result[index(DType::kFloat32)] = steps_as<float>(factor, rounding);
+  const Steps of_float32 = steps_as<float>(factor, rounding);
+  for (const DType dtype : {DType::kFloat16, DType::kBfloat16, DType::kFloat32}) {
+    result[index(dtype)] = of_float32;
+  }
   result[index(DType::kFloat64)] = steps_as<double>(factor, rounding);
   return result;
 }

@@ -20,12 +20,11 @@ struct Factor {
 using DTypeSteps = std::array<Steps, kDTypeCount>;
 
 // The largest 53-bit φ (with eps, up to two ulps smaller) with φ · (N + eps) ≤ inv_scale ·
-// max_norm, where N is an upper bound of every inv_scale · ‖g‖ that is computed as `norm`. Then φ·g
-// has a norm of at most max_norm. `widened`: some leaves are narrower than float64, so that norms
-// are good to 2^-44 instead of one ulp. Numbers are finite; max_norm, norm and inv_scale positive;
-// eps ≥ 0.
+// max_norm, where N is an upper bound of every inv_scale · ‖g‖ that is computed as `norm`: one ulp
+// above norm · (1 + slack). Then φ·g has a norm of at most max_norm. Numbers are finite; max_norm,
+// norm and inv_scale positive; eps, slack ≥ 0.
 Factor clip_factor(double max_norm, double norm, double eps, double inv_scale,
-                   bool widened) noexcept;
+                   double slack) noexcept;
 
 // The largest float64 at or below the factor.
 double to_float64(Factor factor) noexcept;

@@ -87,7 +87,7 @@ std::size_t stride(const Axis& axis) { return static_cast<std::size_t>(axis.sour
 // Bytes from the first to the last that the span touches.
 std::size_t extent(const SpanList& spans, const Span& span) {
   if (span.contiguous()) return span.bytes();
-  std::size_t bytes = item_size(span.dtype);
+  std::size_t bytes = span.element.bytes();
   for (const Axis& axis : axes_of(spans, span)) bytes += stride(axis) * (axis.extent - 1);
   return bytes;
 }
@@ -96,7 +96,7 @@ std::size_t extent(const SpanList& spans, const Span& span) {
 void add_offsets(BoundedSum& sum, const SpanList& spans, const Span& span) {
   if (span.contiguous()) return sum.add(1, span.bytes() - 1);
   for (const Axis& axis : axes_of(spans, span)) sum.add(stride(axis), axis.extent - 1);
-  sum.add(1, item_size(span.dtype) - 1);
+  sum.add(1, span.element.bytes() - 1);
 }
 
 // a + x = b + y, for offsets x and y, is x + (last y − y) = b − a + last y.
@@ -143,7 +143,7 @@ std::vector<Extent> sorted_by_address(const std::vector<Extent>& extents, const 
 bool overlaps_itself(const SpanList& spans, const Span& span) {
   if (span.contiguous()) return false;
   const auto axes = axes_of(spans, span);
-  const std::size_t item = item_size(span.dtype);
+  const std::size_t item = span.element.bytes();
   std::size_t inner = item;  // bytes spanned by the faster axes
   bool nested = true;
   for (std::size_t i = axes.size(); i-- > 0;) {

@@ -1,25 +1,28 @@
-// Sums of squares that merge: a block, an array, a list of arrays and a process each give one.
+// What blocks add to a norm, merged: a block, an array, a list of arrays and a process each give a
+// partial.
 #pragma once
 
 #include <span>
 
+#include "core/order.hpp"
 #include "kernels/table.hpp"
 
 namespace gradclip {
 
-// The sum of all, added up in order. An infinity stays one and NaN beats it; zeros are neutral.
-Partial merge(std::span<const Partial> parts) noexcept;
+// All of them together, added up in order. An infinity stays one and NaN beats it; zeros are
+// neutral.
+Partial merge(std::span<const Partial> parts, Order order) noexcept;
 
-// The root of a sum, (value + rest) · 2^exponent, where |rest| is below half an ulp of value.
+// The norm, (value + rest) · 2^exponent, where |rest| is below half an ulp of value.
 struct Root {
   double value;
   double rest;
   int exponent;
 };
-Root root(const Partial& sum) noexcept;
+Root root(const Partial& sum, Order order) noexcept;
 
-// scale · root, rounded to float64: within 0.53 ulp, or one where it is subnormal; inf when too
-// large, and NaN for NaN.
-double scaled_root(const Partial& sum, double scale = 1.0) noexcept;
+// scale · root, rounded to float64: order 2 within 0.53 ulp, or one where it is subnormal; inf
+// when too large, and NaN for NaN.
+double scaled_root(const Partial& sum, Order order, double scale = 1.0) noexcept;
 
 }  // namespace gradclip

@@ -12,26 +12,27 @@
 
 namespace gradclip {
 
-// Sums of squares of a list: the list's, and each span's.
+// Norms of some order: a list's, and each span's.
 class Norms {
  public:
-  explicit Norms(const Work& work);  // obtains the memory; everything is zero
+  Norms(const Work& work, Order order);  // obtains the memory; everything is zero
 
   void measure() noexcept;
 
-  // scale times the 2-norm of the list.
+  // scale times the norm of the list.
   double norm(double scale = 1.0) const noexcept;
-  // The 2-norms of the spans; `norms` has room for as many.
+  // The norms of the spans; `norms` has room for as many.
   void array_norms(double* norms) const noexcept;
   // The first span that holds an infinity or NaN itself, or spans().size() if none does.
   std::size_t first_nonfinite() const noexcept;
 
  private:
-  // Calls visit(i, sum of span i) for every span until that returns false.
+  // Calls visit(i, partial of span i) for every span until that returns false.
   template <class Visit>
   void for_each_span(const Visit& visit) const noexcept;
 
   const Work& work_;
+  Order order_;
   Arena<256> arena_;
   ArenaVector<Partial> blocks_;
 };

@@ -178,13 +178,16 @@ class Pool {
   }
 
   void take(Slot& slot, int worker, std::uint32_t epoch) noexcept {
-    // A claim keeps the pass, and so everything read here, alive until it is counted off.
+    // A claim keeps the pass, and so everything read here, alive until it is counted off: once for
+    // all, since the counter travels between processors for 0.05 to 0.4 µs.
+    std::size_t done = 0;
     while (const std::uint32_t left = slot.tickets.claim(epoch)) {
-      const bool mirrored = pass_.order == Order::kMirrored;
+      const bool mirrored = pass_.direction == Direction::kMirrored;
       const std::size_t chunk = slot.first + (mirrored ? left - 1 : slot.count - left);
       pass_.body(pass_.context, chunk, worker);
-      remaining_.fetch_sub(1, std::memory_order_acq_rel);
+      ++done;
     }
+    if (done > 0) remaining_.fetch_sub(done, std::memory_order_acq_rel);
   }
 
   [[noreturn]] void serve(int worker, std::uint32_t seen) noexcept {
@@ -263,7 +266,7 @@ void run(const Pass& pass) noexcept {
       return;
     }
   }
-  const bool mirrored = pass.order == Order::kMirrored;
+  const bool mirrored = pass.direction == Direction::kMirrored;
   for (std::size_t i = 0; i < pass.chunks; ++i) {
     pass.body(pass.context, mirrored ? pass.chunks - 1 - i : i, 0);
   }

@@ -18,7 +18,7 @@ int set_thread_limit(int threads) noexcept;
 
 // kMirrored: each worker visits its own chunks last to first, so that what it touched last in the
 // pass before, and still has in its cache, comes first.
-enum class Order { kForward, kMirrored };
+enum class Direction { kForward, kMirrored };
 
 // One pass: body(context, chunk, worker) for every chunk, on workers 0 … threads − 1.
 struct Pass {
@@ -26,7 +26,7 @@ struct Pass {
   const void* context;
   std::size_t chunks;
   int threads;
-  Order order;
+  Direction direction;
   // Memory that it moves. A small pass on its own does not wake threads that are parked.
   std::size_t bytes = ~std::size_t{0};
 };

@@ -37,25 +37,26 @@ void join_contiguous(std::vector<Axis>& axes) {
 bool SpanList::same(std::size_t i, const SpanList& other) const noexcept {
   const Span& a = spans_[i];
   const Span& b = other[i];
-  return a.source == b.source && a.target == b.target && a.size == b.size && a.dtype == b.dtype &&
-         a.ndim == b.ndim && std::equal(axes(a), axes(a) + a.ndim, other.axes(b));
+  return a.source == b.source && a.target == b.target && a.size == b.size &&
+         a.element == b.element && a.ndim == b.ndim &&
+         std::equal(axes(a), axes(a) + a.ndim, other.axes(b));
 }
 
 void SpanList::add_strided(const std::byte* source, std::byte* target, std::vector<Axis>& axes,
-                           DType dtype) {
-  std::size_t size = 1;
-  for (const Axis& axis : axes) size *= axis.extent;
+                           Element element) {
+  std::size_t count = 1;
+  for (const Axis& axis : axes) count *= axis.extent;
   std::erase_if(axes, [](const Axis& axis) { return axis.extent == 1; });
-  if (size == 0 || axes.empty()) return add_contiguous(source, target, size, dtype);
+  if (count == 0 || axes.empty()) return add_contiguous(source, target, count, element);
 
   flip_negative(axes, source, target);
   std::ranges::stable_sort(axes, std::ranges::greater{}, &Axis::source_stride);
   join_contiguous(axes);
-  const auto item = static_cast<std::ptrdiff_t>(item_size(dtype));
+  const auto item = static_cast<std::ptrdiff_t>(element.bytes());
   if (axes.size() == 1 && axes[0].source_stride == item && axes[0].target_stride == item) {
-    return add_contiguous(source, target, size, dtype);
+    return add_contiguous(source, target, count, element);
   }
-  Span& span = add(source, target, size, dtype);
+  Span& span = add(source, target, count, element);
   span.ndim = static_cast<std::uint8_t>(axes.size());
   span.first_axis = static_cast<std::uint32_t>(axes_.size());
   axes_.insert(axes_.end(), axes.begin(), axes.end());

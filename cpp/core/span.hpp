@@ -12,6 +12,9 @@ namespace gradclip {
 
 constexpr std::size_t item_size(DType dtype) noexcept {
   switch (dtype) {
+    case DType::kFloat16:
+    case DType::kBfloat16:
+      return 2;
     case DType::kFloat32:
       return sizeof(float);
     case DType::kFloat64:
@@ -20,7 +23,16 @@ constexpr std::size_t item_size(DType dtype) noexcept {
   __builtin_unreachable();
 }
 
-// One axis of an array that is not contiguous; strides in bytes.
+// What an array holds: numbers of a dtype, or pairs of them, the parts of complex numbers.
+struct Element {
+  DType dtype;
+  bool pair = false;
+
+  std::size_t bytes() const noexcept { return item_size(dtype) * (pair ? 2 : 1); }
+  bool operator==(const Element&) const = default;
+};
+
+// One axis of an array that is not contiguous; strides in bytes, extents in elements.
 struct Axis {
   std::size_t extent;
   std::ptrdiff_t source_stride;
@@ -35,13 +47,14 @@ struct Axis {
 struct Span {
   const std::byte* source;
   std::byte* target;
-  std::size_t size;  // elements
-  DType dtype;
+  std::size_t size;  // numbers: both parts of a pair count
+  Element element;
   std::uint8_t ndim = 0;
   std::uint32_t first_axis = 0;
 
   bool contiguous() const noexcept { return ndim == 0; }
-  std::size_t bytes() const noexcept { return size * item_size(dtype); }
+  DType dtype() const noexcept { return element.dtype; }
+  std::size_t bytes() const noexcept { return size * item_size(dtype()); }
 };
 
 class SpanList {
@@ -50,14 +63,16 @@ class SpanList {
   explicit SpanList(ArenaMemory* memory = nullptr) : spans_(memory), axes_(memory) {}
 
   void reserve(std::size_t count) { spans_.reserve(count); }
-  void add_contiguous(const std::byte* source, std::byte* target, std::size_t size, DType dtype) {
-    add(source, target, size, dtype);
+  // An array of so many elements.
+  void add_contiguous(const std::byte* source, std::byte* target, std::size_t count,
+                      Element element) {
+    add(source, target, count, element);
   }
   // Orders the axes by falling |source stride|, flips negative ones and joins those that run on,
   // so that elements are visited in ascending address order, as in the array's transpose. Leaves
   // `axes` changed.
   void add_strided(const std::byte* source, std::byte* target, std::vector<Axis>& axes,
-                   DType dtype);
+                   Element element);
 
   // Every target is its source.
   bool in_place() const noexcept { return in_place_; }
@@ -72,13 +87,13 @@ class SpanList {
 
  private:
   // Field by field: a Span that is built and then copied stalls on its own stores.
-  Span& add(const std::byte* source, std::byte* target, std::size_t size, DType dtype) {
+  Span& add(const std::byte* source, std::byte* target, std::size_t count, Element element) {
     in_place_ &= source == target;
     Span& span = spans_.emplace_back();
     span.source = source;
     span.target = target;
-    span.size = size;
-    span.dtype = dtype;
+    span.size = element.pair ? 2 * count : count;
+    span.element = element;
     return span;
   }
 

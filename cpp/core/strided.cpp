@@ -65,22 +65,30 @@ void unpack_items(const Section& section, const std::byte* buffer) {
 }  // namespace
 
 void pack(const Section& section, std::byte* buffer) noexcept {
-  switch (item_size(section.span.dtype)) {
+  switch (section.span.element.bytes()) {
+    case 2:
+      return pack_items<2>(section, buffer);
     case 4:
       return pack_items<4>(section, buffer);
     case 8:
       return pack_items<8>(section, buffer);
+    case 16:
+      return pack_items<16>(section, buffer);
     default:
       __builtin_unreachable();
   }
 }
 
 void unpack(const Section& section, const std::byte* buffer) noexcept {
-  switch (item_size(section.span.dtype)) {
+  switch (section.span.element.bytes()) {
+    case 2:
+      return unpack_items<2>(section, buffer);
     case 4:
       return unpack_items<4>(section, buffer);
     case 8:
       return unpack_items<8>(section, buffer);
+    case 16:
+      return unpack_items<16>(section, buffer);
     default:
       __builtin_unreachable();
   }

@@ -5,7 +5,7 @@
 
 namespace gradclip {
 
-// Elements [first, first + count) of a strided span, in its visiting order.
+// Elements [first, first + count) of a strided span, in its visiting order; a pair is one.
 struct Section {
   const Span& span;
   const Axis* axes;

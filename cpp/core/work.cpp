@@ -10,22 +10,32 @@ namespace {
 constexpr std::size_t kLargestChunk = std::size_t{1} << 20;
 constexpr std::size_t kSmallestChunk = std::size_t{1} << 17;
 
-// Below this a second thread costs more than it brings: 8 µs for its wake-up and the barriers.
-constexpr std::size_t kLeastParallelBytes = std::size_t{3} << 18;
+// What each thread must have to do: with less, one more costs more than it brings, 8 µs for its
+// wake-up and the barriers.
+constexpr std::size_t kLeastBytesPerThread = std::size_t{3} << 17;
+
+int threads_worth_using(std::size_t bytes) {
+  const auto most = static_cast<std::size_t>(get_num_threads());
+  return static_cast<int>(std::clamp(bytes / kLeastBytesPerThread, std::size_t{1}, most));
+}
 
 }  // namespace
 
-Work::Work(const SpanList& spans) : spans_(spans) {
+Work::Work(const SpanList& spans, std::size_t cost) : spans_(spans), cost_(cost) {
   bool strided = false;
   for (const Span& span : spans) {
     blocks_ += blocks_of(span);
     bytes_ += span.bytes();
-    widened_ |= span.dtype != DType::kFloat64;
+    half_ |= item_size(span.dtype()) == 2;
+    widened_ |= span.dtype() != DType::kFloat64;
+    pairs_ |= span.element.pair;
     strided |= !span.contiguous();
   }
-  const int threads = bytes_ < kLeastParallelBytes ? 1 : get_num_threads();
+  const int threads = threads_worth_using(effort());
   const std::size_t share = bytes_ / (8 * static_cast<std::size_t>(threads));
-  cut(std::clamp(share, kSmallestChunk, kLargestChunk));
+  // One thread takes all in one go as long as that fits into its cache.
+  const bool one_chunk = threads == 1 && bytes_ <= kLargestChunk;
+  cut(one_chunk ? kLargestChunk : std::clamp(share, kSmallestChunk / cost_, kLargestChunk));
   threads_ = static_cast<int>(
       std::clamp(chunks_.size() - 1, std::size_t{1}, static_cast<std::size_t>(threads)));
   if (strided) buffers_.resize(static_cast<std::size_t>(threads_) * kBufferBytes);
@@ -41,7 +51,7 @@ void Work::cut(std::size_t chunk_bytes) {
   std::size_t filled = chunk_bytes;  // so that the first block begins a chunk
   for (std::size_t i = 0; i < spans_.size(); ++i) {
     const std::size_t bytes = spans_[i].bytes();
-    const std::size_t block_bytes = kBlock * item_size(spans_[i].dtype);
+    const std::size_t block_bytes = kBlock * item_size(spans_[i].dtype());
     for (std::size_t first = 0; first < bytes; first += block_bytes, ++index) {
       if (filled >= chunk_bytes) {
         chunks_.push_back({i, first / block_bytes, index});

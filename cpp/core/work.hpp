@@ -12,12 +12,12 @@
 
 namespace gradclip {
 
-// A block of at most kBlock elements. Blocks are counted from each span's start, and `index`
-// over all spans.
+// A block of at most kBlock numbers, whole pairs of them. Blocks are counted from each span's
+// start, and `index` over all spans.
 struct Block {
   const Span& span;
-  std::size_t first;  // element
-  std::size_t size;   // elements
+  std::size_t first;
+  std::size_t size;
   std::size_t index;
 };
 
@@ -25,13 +25,18 @@ struct Block {
 // pays for, and owns all the memory that passes over it need. Refers to the spans it is given.
 class Work {
  public:
-  explicit Work(const SpanList& spans);
+  // `cost`: how many times as long as reading them a pass over the spans takes.
+  explicit Work(const SpanList& spans, std::size_t cost = 1);
 
   const SpanList& spans() const noexcept { return spans_; }
   std::size_t blocks() const noexcept { return blocks_; }
   std::size_t bytes() const noexcept { return bytes_; }
-  // Some span is narrower than float64.
+  // In terms of bytes that are only read.
+  std::size_t effort() const noexcept { return bytes_ * cost_; }
+  // Some span is of 16 bits; some is narrower than float64; some is of pairs.
+  bool half() const noexcept { return half_; }
   bool widened() const noexcept { return widened_; }
+  bool pairs() const noexcept { return pairs_; }
   static std::size_t blocks_of(const Span& span) noexcept {
     return (span.size + kBlock - 1) / kBlock;
   }
@@ -40,7 +45,7 @@ class Work {
   // the floating-point environment asked for. `buffer` holds a block and is the worker's own; it
   // is null if all spans are contiguous.
   template <class Visit>
-  void for_each_block(Order order, Rounding rounding, const Visit& visit) const noexcept {
+  void for_each_block(Direction direction, Rounding rounding, const Visit& visit) const noexcept {
     struct Context {
       const Work& work;
       Rounding rounding;
@@ -52,7 +57,7 @@ class Work {
       const FpEnvironment environment(c.rounding);
       c.work.visit_chunk(chunk, c.visit, c.work.buffer(worker));
     };
-    run({body, &context, chunks_.size() - 1, threads_, order, bytes_});
+    run({body, &context, chunks_.size() - 1, threads_, direction, effort()});
   }
 
  private:
@@ -87,7 +92,10 @@ class Work {
   const SpanList& spans_;
   std::size_t blocks_ = 0;
   std::size_t bytes_ = 0;
+  std::size_t cost_;
+  bool half_ = false;
   bool widened_ = false;
+  bool pairs_ = false;
   int threads_ = 1;
   Arena<128> arena_;
   ArenaVector<Start> chunks_{&arena_};  // one more than there are: the end

@@ -13,9 +13,17 @@
 
 namespace gradclip {
 
-enum class DType : std::uint8_t { kFloat32, kFloat64 };
-inline constexpr std::size_t kDTypeCount = 2;
+enum class DType : std::uint8_t { kFloat16, kBfloat16, kFloat32, kFloat64 };
+inline constexpr std::size_t kDTypeCount = 4;
 constexpr std::size_t index(DType dtype) noexcept { return static_cast<std::size_t>(dtype); }
+
+// The 16-bit types as they lie in memory: IEEE binary16, and the upper half of a float32.
+struct Float16 {
+  std::uint16_t bits;
+};
+struct Bfloat16 {
+  std::uint16_t bits;
+};
 
 // Element i of a block belongs to lane i mod kLanes, on every instruction set.
 inline constexpr std::size_t kLanes = 32;
@@ -23,14 +31,22 @@ inline constexpr std::size_t kLanes = 32;
 // Elements in a block: 512 additions per lane between compensated totals.
 inline constexpr std::size_t kBlock = 512 * kLanes;
 
-// A sum of squares, (hi + lo) · 2^(−2·kScaleStep·scale): its elements were multiplied by
-// 2^(kScaleStep·scale) before they were squared. `hi` alone tells finite from inf and NaN.
+// The p of (Σ|x|^p)^(1/p): 1, 2, infinity for the largest |x|, or any other positive number.
+enum class OrderKind : std::uint8_t { kOne, kTwo, kMax, kPower };
+inline constexpr std::size_t kOrderKindCount = 4;
+constexpr std::size_t index(OrderKind kind) noexcept { return static_cast<std::size_t>(kind); }
+
+// What a block adds to a norm: hi + lo is Σ|x/unit|^p, or hi is the largest |x/unit|. `unit` keeps
+// the terms in range; it is a power of two unless the order is kPower. `hi` alone tells finite
+// from inf and NaN.
 struct Partial {
   double hi = 0.0;
   double lo = 0.0;
-  int scale = 0;
+  double unit = 1.0;
 };
-inline constexpr int kScaleStep = 600;
+
+// Units of sums of squares, and of whatever else leaves float64's range: 2^-600, 1, 2^600.
+inline constexpr int kUnitStep = 600;
 
 // A factor as a kernel applies it: x · first, then · second unless that is 1. The second step is
 // a power of two; it keeps the full mantissa of a factor that is itself subnormal in the dtype.
@@ -39,11 +55,17 @@ struct Steps {
   double second = 1.0;
 };
 
+// Takes one block, n ≤ kBlock elements at x. Written straight to where it stays: a Partial
+// returned and then copied stalls on its own stores, 6 ns. `p` is read for kPower only.
+using NormKernel = void (*)(const std::byte* x, std::size_t n, double p, Partial* partial);
+
 struct DTypeKernels {
-  // The sum of squares of one block: n ≤ kBlock elements at x. Written straight to where it stays:
-  // a Partial returned and then copied stalls on its own stores, 6 ns.
-  void (*sum_squares)(const std::byte* x, std::size_t n, Partial* sum);
-  // out[i] = x[i] · factor in the current rounding mode; x and out are the same or disjoint.
+  // By OrderKind. Of pairs: x holds the real and imaginary parts of n/2 numbers z, and the norm is
+  // that of |z|; for kTwo it makes no difference.
+  NormKernel of_reals[kOrderKindCount];
+  NormKernel of_pairs[kOrderKindCount];
+  // out[i] = x[i] · factor; x and out are the same or disjoint. Rounded as the mode says; 16-bit
+  // types are multiplied as float32 and then rounded to nearest even, in that mode only.
   void (*scale)(const std::byte* x, std::byte* out, std::size_t n, Steps factor);
 };
 

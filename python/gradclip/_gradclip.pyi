@@ -5,7 +5,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 # At run time containers must be lists, tuples or dicts, or subclasses of them.
-_Array: TypeAlias = NDArray[np.floating[Any]]
+# Floating or complex; but bfloat16 is neither to NumPy's types.
+_Array: TypeAlias = NDArray[Any]
 _Grads: TypeAlias = _Array | Sequence[_Grads | None] | Mapping[Any, _Grads | None]
 _GradsT = TypeVar("_GradsT", bound=_Grads)
 _MaxNorm: TypeAlias = SupportsFloat | Callable[[float], SupportsFloat]

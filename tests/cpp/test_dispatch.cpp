@@ -34,6 +34,7 @@ TEST_CASE("instruction sets are listed best first, and scalar always") {
 
 TEST_CASE("what the compiler built and the processor runs is available") {
 #if defined(GRADCLIP_HAVE_AVX2)
+  // With FMA comes F16C, of which Clang 14 can't be asked.
   const bool runs = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   CHECK(contains(available_isas(), "avx2") == runs);
 #endif
@@ -50,15 +51,33 @@ TEST_CASE("what the compiler built and the processor runs is available") {
 
 TEST_CASE("a selected instruction set is in force, with kernels of its own") {
   std::set<const void*> tables;
-  std::set<decltype(DTypeKernels::sum_squares)> sums;
+  std::set<NormKernel> norms;
+  std::set<decltype(DTypeKernels::scale)> scales;
   for_each_isa([&](const KernelTable& table) {
     CHECK(&kernels() == &table);
     CHECK(tables.insert(&table).second);
     for (std::size_t i = 0; i < kDTypeCount; ++i) {
-      CHECK(sums.insert(table[DType(i)].sum_squares).second);
+      const DTypeKernels& kernels = table[DType(i)];
+      CHECK(scales.insert(kernels.scale).second);
+      for (const NormKernel norm : kernels.of_reals) CHECK(norms.insert(norm).second);
     }
   });
   CHECK(tables.size() == available_isas().size());
+}
+
+TEST_CASE("pairs have kernels of their own but for squares, and no pairs are of 16 bits") {
+  for_each_isa([](const KernelTable& table) {
+    for (const DType dtype : {DType::kFloat16, DType::kBfloat16}) {
+      for (const NormKernel norm : table[dtype].of_pairs) CHECK((norm == nullptr));
+    }
+    for (const DType dtype : {DType::kFloat32, DType::kFloat64}) {
+      for (std::size_t kind = 0; kind < kOrderKindCount; ++kind) {
+        const bool same = table[dtype].of_pairs[kind] == table[dtype].of_reals[kind];
+        CHECK(same == (kind == index(OrderKind::kTwo)));
+        CHECK((table[dtype].of_pairs[kind] != nullptr));
+      }
+    }
+  });
 }
 
 TEST_CASE("an unknown instruction set is refused, and nothing changes") {

@@ -22,7 +22,7 @@ struct Question {
   double inv_scale;
 
   Exact target() const { return static_cast<Exact>(inv_scale) * static_cast<Exact>(max_norm); }
-  Factor answer(bool widened) const { return clip_factor(max_norm, norm, eps, inv_scale, widened); }
+  Factor answer(double slack) const { return clip_factor(max_norm, norm, eps, inv_scale, slack); }
 };
 
 // Every exponent that a float64 has, or numbers as they are met.
@@ -43,6 +43,10 @@ Question random_question(Random& random) {
 
 constexpr int kRounds = 100'000;
 
+// How much norms of order 2 may be too small: float64 ones, and those of lists with others.
+constexpr double kNone = 0.0;
+constexpr double kOfNarrower = 0x1p-43;
+
 #define CAPTURE_QUESTION(q) \
   CAPTURE((q).max_norm);    \
   CAPTURE((q).norm);        \
@@ -54,7 +58,7 @@ TEST_CASE("float64: factor times (norm + an ulp + eps) is not above inv_scale ti
   for (int round = 0; round < kRounds; ++round) {
     const Question q = random_question(random);
     CAPTURE_QUESTION(q);
-    const Exact factor = value(q.answer(false));
+    const Exact factor = value(q.answer(kNone));
     const Exact upper = static_cast<Exact>(q.norm) + ulp(q.norm);
     CHECK(sum_is_at_most(factor * upper, factor * static_cast<Exact>(q.eps), q.target()));
   }
@@ -67,7 +71,7 @@ TEST_CASE("float64: the next larger factor breaks the promise") {
     q.eps = 0.0;
     CAPTURE_QUESTION(q);
     const Exact upper = static_cast<Exact>(q.norm) + ulp(q.norm);
-    CHECK((next_value(q.answer(false)) * upper > q.target()));
+    CHECK((next_value(q.answer(kNone)) * upper > q.target()));
   }
 }
 
@@ -76,7 +80,7 @@ TEST_CASE("narrower: factor times (norm · (1 + 2^-44) + eps) keeps the promise"
   for (int round = 0; round < kRounds; ++round) {
     const Question q = random_question(random);
     CAPTURE_QUESTION(q);
-    const Exact factor = value(q.answer(true));
+    const Exact factor = value(q.answer(kOfNarrower));
     const Exact upper = static_cast<Exact>(q.norm) * (1 + power_of_two(-44));
     CHECK(sum_is_at_most(factor * upper, factor * static_cast<Exact>(q.eps), q.target()));
   }
@@ -87,11 +91,11 @@ TEST_CASE("the next larger factor breaks the promise to within rounding of norm 
   for (int round = 0; round < kRounds; ++round) {
     const Question q = random_question(random);
     CAPTURE_QUESTION(q);
-    for (const bool widened : {false, true}) {
-      CAPTURE(widened);
-      const Exact norm = static_cast<Exact>(q.norm) * (widened ? 1 + power_of_two(-43) : Exact{1});
+    for (const double slack : {kNone, kOfNarrower, 0x1p-42, 0x1p-48, 0.25}) {
+      CAPTURE(slack);
+      const Exact norm = static_cast<Exact>(q.norm) * (1 + static_cast<Exact>(slack));
       const Exact upper = norm + 2 * ulp(q.norm) + static_cast<Exact>(q.eps);
-      CHECK((next_value(q.answer(widened)) * upper * (1 + power_of_two(-51)) > q.target()));
+      CHECK((next_value(q.answer(slack)) * upper * (1 + power_of_two(-51)) > q.target()));
     }
   }
 }

@@ -12,8 +12,8 @@ namespace gradclip::test {
 namespace {
 
 bool passes_are_right() {
-  Record forward(7, 3, Order::kForward);
-  Record mirrored(64, 8, Order::kMirrored);
+  Record forward(7, 3, Direction::kForward);
+  Record mirrored(64, 8, Direction::kMirrored);
   bool right = true;
   for (int round = 0; round < 20; ++round) {
     right &= forward.run_is_right();
@@ -73,7 +73,7 @@ TEST_CASE("a child forked while another thread runs a pass does not wait for it"
   std::atomic<bool> right{true};
   std::atomic<int> rounds{0};
   std::thread busy([&] {
-    Record record(64, 3, Order::kForward);  // once: a sanitizer's malloc is not safe to fork in
+    Record record(64, 3, Direction::kForward);  // once: a sanitizer's malloc is not safe to fork in
     for (; !done.load(); ++rounds) {
       if (!record.run_is_right()) right.store(false);
     }

@@ -1,6 +1,7 @@
 // The caller's floating-point mode and flags: kept bit for bit, and without influence.
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <limits>
@@ -64,6 +65,10 @@ Arrays subnormal_and_huge() {
     arrays.add(random_values(random, 110'000, -1070, -1020), DType::kFloat64);
     arrays.add(random_values(random, 5000, 900, 1000), DType::kFloat64, 1, 3);
     arrays.add(random_values(random, 5000, 100, 120), DType::kFloat32, 2);
+    arrays.add(random_values(random, 5000, -24, -10), DType::kFloat16, 2);
+    arrays.add(random_values(random, 5000, -133, -120), DType::kBfloat16);
+    arrays.add(random_values(random, 5000, -149, -120), kComplex64);
+    arrays.add(random_values(random, 5000, -1070, -1000), kComplex128, 1, 3);
     return arrays;
   }();
   return made;
@@ -81,11 +86,11 @@ State state_after(State caller, const Library& library) {
   return after;
 }
 
-Result norms_in(State caller) {
+Result norms_in(State caller, Order order) {
   Arrays arrays = subnormal_and_huge();
   const SpanList spans = arrays.spans();
   const Work work(spans);
-  Norms norms(work);
+  Norms norms(work, order);
   std::vector<double> values(3 + arrays.size());
   std::size_t first = 0;
   CHECK(state_after(caller, [&] { norms.measure(); }) == caller);
@@ -130,7 +135,12 @@ void check_in_every_state(const Call& call) {
   }
 }
 
-TEST_CASE("norms") { check_in_every_state(norms_in); }
+TEST_CASE("norms") {
+  for (const double p : {1.0, 2.0, 3.0, HUGE_VAL}) {
+    CAPTURE(p);
+    check_in_every_state([p](State caller) { return norms_in(caller, Order::of(p)); });
+  }
+}
 
 TEST_CASE("write passes") {
   const auto check = [](const auto& write) {
@@ -151,7 +161,7 @@ TEST_CASE("clips") {
     check_in_every_state([&](State caller) {
       double factor = 0.0;
       Result result = written_in(caller, [&](const Work& work) {
-        const ClipPlan plan = plan_clip(1e302, max_norm, options, work.widened());
+        const ClipPlan plan = plan_clip(1e302, max_norm, options, precision(work, Order{}));
         factor = plan.factor;
         write(work, plan);
       });

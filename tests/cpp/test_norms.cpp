@@ -26,10 +26,10 @@ struct Measured {
   std::vector<double> array_norms;
 };
 
-Measured measure(Arrays& arrays) {
+Measured measure(Arrays& arrays, Order order = Order{}) {
   const SpanList spans = arrays.spans();
   const Work work(spans);
-  Norms norms(work);
+  Norms norms(work, order);
   wake_workers();
   norms.measure();
   Measured result{norms.norm(), norms.norm(0.3), norms.first_nonfinite(), {}};
@@ -80,28 +80,37 @@ TEST_CASE("the norm of float64 arrays is within an ulp, whatever their magnitude
 
 TEST_CASE("norms have the same bits for any number of threads and instruction set") {
   Arrays arrays = mixed_arrays();
-  const Measured first = measure(arrays);
-  for_each_setting([&] {
-    for (int run = 0; run < 3; ++run) {
-      const Measured again = measure(arrays);
-      CHECK(bits(again.norm) == bits(first.norm));
-      CHECK(bits(again.scaled_norm) == bits(first.scaled_norm));
-      CHECK(again.array_norms == first.array_norms);
-    }
-  });
+  for (const double p : {1.0, 2.0, kInfinity, 3.0}) {
+    CAPTURE(p);
+    const Order order = Order::of(p);
+    const Measured first = measure(arrays, order);
+    for_each_setting([&] {
+      for (int run = 0; run < (order.kind == OrderKind::kPower ? 1 : 3); ++run) {
+        const Measured again = measure(arrays, order);
+        CHECK(bits(again.norm) == bits(first.norm));
+        CHECK(bits(again.scaled_norm) == bits(first.scaled_norm));
+        CHECK(again.array_norms == first.array_norms);
+      }
+    });
+  }
 }
 
 TEST_CASE("gaps and alignment make no difference to the bits") {
   Random random(3);
-  const Values values = random_values(random, kBlock + 77);
-  for (const DType dtype : {DType::kFloat32, DType::kFloat64}) {
+  const Values values = random_values(random, kBlock + 78);
+  for (const Element element :
+       {Element{DType::kFloat16}, Element{DType::kBfloat16}, Element{DType::kFloat32},
+        Element{DType::kFloat64}, kComplex64, kComplex128}) {
     Arrays plain;
-    plain.add(values, dtype);
-    for (const std::size_t offset : {0u, 1u, 4u, 6u}) {
-      for (const std::size_t gap : {0u, 1u, 8u}) {
-        Arrays other;
-        other.add(values, dtype, offset, gap);
-        CHECK(bits(measure(other).norm) == bits(measure(plain).norm));
+    plain.add(values, element);
+    for (const double p : {1.0, 2.0, kInfinity, 3.0}) {
+      const Order order = Order::of(p);
+      for (const std::size_t offset : {0u, 1u, 4u, 6u}) {
+        for (const std::size_t gap : {0u, 1u, 8u}) {
+          Arrays other;
+          other.add(values, element, offset, gap);
+          CHECK(bits(measure(other, order).norm) == bits(measure(plain, order).norm));
+        }
       }
     }
   }

@@ -23,8 +23,14 @@ SpanList list(const std::vector<View>& views) {
   return spans;
 }
 
+constexpr Element kElements[] = {{DType::kFloat16},
+                                 {DType::kFloat32},
+                                 {DType::kFloat64},
+                                 {DType::kFloat32, true},
+                                 {DType::kFloat64, true}};
+
 View random_layout(Random& random, int dims, std::size_t extent, int stride, int first) {
-  View view{{}, {}, random.one_in(2) ? DType::kFloat32 : DType::kFloat64};
+  View view{{}, {}, kElements[random.between(0, 4)]};
   view.layout.first = random.between(-first, first);
   for (int i = random.between(0, dims); i > 0; --i) {
     view.extents.push_back(random.between<std::size_t>(random.one_in(20) ? 0 : 1, extent));
@@ -53,7 +59,9 @@ TEST_CASE("views of one array do not overlap themselves") {
     Extents extents(static_cast<std::size_t>(random.between(1, 6)));
     for (std::size_t& extent : extents) extent = random.between<std::size_t>(1, 5);
     CAPTURE(round);
-    CHECK(!is_said_to_overlap_itself({extents, random_view(random, extents, 8), DType::kFloat64}));
+    const Element element = kElements[random.between(0, 4)];
+    const Layout layout = random_view(random, extents, element.bytes());
+    CHECK(!is_said_to_overlap_itself({extents, layout, element}));
   }
 }
 
@@ -100,7 +108,7 @@ TEST_CASE("what cannot be decided is refused, not missed") {
   for (int round = 0; round < 200; ++round) {
     std::vector<View> views(2);
     for (View& view : views) {
-      view.dtype = DType::kFloat32;
+      view.element = {DType::kFloat32};
       for (int i = 0; i < 8; ++i) {
         view.extents.push_back(random.between<std::size_t>(2, 5));
         view.layout.strides.push_back(random.between<std::ptrdiff_t>(1 << 20, 1 << 30));
@@ -121,20 +129,30 @@ TEST_CASE("what cannot be decided is refused, not missed") {
 
 TEST_CASE("interleaved arrays as large as memory are told apart") {
   constexpr std::ptrdiff_t kRows = std::ptrdiff_t{1} << 38;
-  const auto column = [](std::ptrdiff_t first, std::ptrdiff_t stride, DType dtype) {
-    return View{{static_cast<std::size_t>(kRows)}, {first, {stride}, 0}, dtype};
+  const auto column = [](std::ptrdiff_t first, std::ptrdiff_t stride, Element element) {
+    return View{{static_cast<std::size_t>(kRows)}, {first, {stride}, 0}, element};
   };
-  const View real = column(0, 16, DType::kFloat64);
+  const View real = column(0, 16, {DType::kFloat64});
   CHECK(!is_said_to_overlap_itself(real));
-  CHECK(!overlapping_pair(list({real, column(8, 16, DType::kFloat64)})));
-  CHECK(!overlapping_pair(list({real, column(8, 16, DType::kFloat32)})));
-  CHECK(!overlapping_pair(list({real, column(12 + 16 * (kRows - 1), -16, DType::kFloat32)})));
-  CHECK(overlapping_pair(list({real, column(1, 16, DType::kFloat64)})));
-  CHECK(overlapping_pair(list({real, column(7, 16, DType::kFloat32)})));
-  CHECK(overlapping_pair(list({real, column(8, 24, DType::kFloat64)})));
+  CHECK(!overlapping_pair(list({real, column(8, 16, {DType::kFloat64})})));
+  CHECK(!overlapping_pair(list({real, column(8, 16, {DType::kFloat32})})));
+  CHECK(!overlapping_pair(list({real, column(12 + 16 * (kRows - 1), -16, {DType::kFloat32})})));
+  CHECK(overlapping_pair(list({real, column(1, 16, {DType::kFloat64})})));
+  CHECK(overlapping_pair(list({real, column(7, 16, {DType::kFloat32})})));
+  CHECK(overlapping_pair(list({real, column(8, 24, {DType::kFloat64})})));
+  CHECK(!overlapping_pair(list({real, column(14, 16, {DType::kBfloat16})})));
+  CHECK(overlapping_pair(list({real, column(15, 16, {DType::kFloat16})})));
+
+  const View complex = column(0, 32, {DType::kFloat64, true});
+  CHECK(!is_said_to_overlap_itself(complex));
+  CHECK(!overlapping_pair(list({complex, column(16, 32, {DType::kFloat64, true})})));
+  CHECK(!overlapping_pair(list({complex, column(24, 32, {DType::kFloat32, true})})));
+  CHECK(overlapping_pair(list({complex, column(15, 32, {DType::kFloat64, true})})));
+  CHECK(overlapping_pair(list({complex, column(28, 32, {DType::kFloat32, true})})));
+  CHECK(is_said_to_overlap_itself(column(0, 15, {DType::kFloat64, true})));
 
   const auto matrix = [](std::ptrdiff_t first, std::size_t rows, std::size_t columns) {
-    return View{{rows, columns}, {first, {std::ptrdiff_t{1} << 21, 8}, 0}, DType::kFloat64};
+    return View{{rows, columns}, {first, {std::ptrdiff_t{1} << 21, 8}, 0}, {DType::kFloat64}};
   };
   const std::size_t half = std::size_t{1} << 17;
   const auto half_row = static_cast<std::ptrdiff_t>(half * 8);
@@ -148,7 +166,7 @@ TEST_CASE("of many arrays in any order, only those that overlap are found") {
   std::vector<View> views;
   for (int i = 0; i < 1000; ++i) {
     const auto place = views.begin() + random.between<std::ptrdiff_t>(0, std::ssize(views));
-    views.insert(place, {{64}, {i * 256, {4}, 0}, DType::kFloat32});
+    views.insert(place, {{64}, {i * 256, {4}, 0}, {DType::kFloat32}});
   }
   CHECK(!overlapping_pair(list(views)));
   views.push_back(views[300]);
@@ -157,8 +175,8 @@ TEST_CASE("of many arrays in any order, only those that overlap are found") {
 }
 
 TEST_CASE("empty arrays share nothing") {
-  const View empty{{3, 0}, {8, {8, 8}, 0}, DType::kFloat64};
-  const View full{{8}, {0, {8}, 0}, DType::kFloat64};
+  const View empty{{3, 0}, {8, {8, 8}, 0}, {DType::kFloat64}};
+  const View full{{8}, {0, {8}, 0}, {DType::kFloat64}};
   CHECK(!is_said_to_overlap_itself(empty));
   CHECK(!overlapping_pair(list({empty, full, empty})));
   CHECK(!overlapping_pair(list({})));

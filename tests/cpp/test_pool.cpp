@@ -18,12 +18,12 @@ namespace {
 constexpr std::size_t kChunkCounts[] = {0, 1, 2, 3, 7, 64, 1000};
 
 TEST_CASE("every chunk is run exactly once, by workers below the number of threads") {
-  for (const Order order : {Order::kForward, Order::kMirrored}) {
+  for (const Direction direction : {Direction::kForward, Direction::kMirrored}) {
     for (const std::size_t chunks : kChunkCounts) {
       for (const int threads : kThreadCounts) {
         CAPTURE(chunks);
         CAPTURE(threads);
-        Record record(chunks, threads, order);
+        Record record(chunks, threads, direction);
         for (int round = 0; round < 20; ++round) CHECK(record.run_is_right());
       }
     }
@@ -31,8 +31,8 @@ TEST_CASE("every chunk is run exactly once, by workers below the number of threa
 }
 
 TEST_CASE("workers of a large pass stay out of small passes that follow") {
-  Record large(64, 8, Order::kForward);
-  Record small(5, 2, Order::kMirrored);
+  Record large(64, 8, Direction::kForward);
+  Record small(5, 2, Direction::kMirrored);
   for (int round = 0; round < 1000; ++round) {
     CHECK(large.run_is_right());
     CHECK(small.run_is_right());
@@ -40,22 +40,22 @@ TEST_CASE("workers of a large pass stay out of small passes that follow") {
 }
 
 TEST_CASE("one thread visits chunks in order, or in reverse") {
-  for (const Order order : {Order::kForward, Order::kMirrored}) {
+  for (const Direction direction : {Direction::kForward, Direction::kMirrored}) {
     std::vector<std::size_t> visited;
     const auto body = [](const void* context, std::size_t chunk, int) noexcept {
       (*static_cast<std::vector<std::size_t>* const*>(context))->push_back(chunk);
     };
     auto* const context = &visited;
-    run(make_pass(body, &context, 100, 1, order));
+    run(make_pass(body, &context, 100, 1, direction));
     REQUIRE(visited.size() == 100);
     for (std::size_t i = 0; i < 100; ++i) {
-      CHECK(visited[i] == (order == Order::kForward ? i : 99 - i));
+      CHECK(visited[i] == (direction == Direction::kForward ? i : 99 - i));
     }
   }
 }
 
 TEST_CASE("far more threads than processors run a pass") {
-  Record record(3000, 100, Order::kForward);
+  Record record(3000, 100, Direction::kForward);
   for (int round = 0; round < 20; ++round) CHECK(record.run_is_right());
 }
 
@@ -125,7 +125,7 @@ TEST_CASE("eight threads run passes at once") {
   std::vector<std::thread> callers;
   for (int caller = 0; caller < 8; ++caller) {
     callers.emplace_back([&wrong, caller] {
-      Record record(static_cast<std::size_t>(caller) * 5 + 1, 3, Order::kForward);
+      Record record(static_cast<std::size_t>(caller) * 5 + 1, 3, Direction::kForward);
       for (int round = 0; round < 500; ++round) wrong += !record.run_is_right();
     });
   }
@@ -137,7 +137,7 @@ TEST_CASE("a pass inside a pass is run in the chunk's own thread") {
   struct Outer {
     std::atomic<int> right{0};
     static void body(const void* context, std::size_t, int) noexcept {
-      Record inner(9, 3, Order::kMirrored);
+      Record inner(9, 3, Direction::kMirrored);
       auto& outer = *const_cast<Outer*>(static_cast<const Outer*>(context));
       outer.right += inner.run_is_right();
     }
@@ -154,7 +154,7 @@ TEST_CASE("thousands of tiny passes, with pauses in which workers park or nearly
   Random random(1);
   int wrong = 0;
   for (const int threads : {2, 3}) {
-    Record record(static_cast<std::size_t>(threads), threads, Order::kForward);
+    Record record(static_cast<std::size_t>(threads), threads, Direction::kForward);
     for (int round = 0; round < 10'000; ++round) {
       wrong += !record.run_is_right();
       if (random.one_in(20)) {

@@ -2,13 +2,18 @@
 // written beside the block.
 #include <doctest/doctest.h>
 
+#include <cmath>
+#include <cstdint>
+#include <cstring>
 #include <limits>
+#include <type_traits>
 #include <vector>
 
 #include "core/fp_environment.hpp"
 #include "support/memory.hpp"
-#include "support/patterns.hpp"
+#include "support/numbers.hpp"
 #include "support/products.hpp"
+#include "support/random.hpp"
 #include "support/settings.hpp"
 
 namespace gradclip::test {
@@ -22,20 +27,25 @@ constexpr std::size_t kSizes[] = {0,   1,   7,   8,    9,    31,   32,         3
 const std::vector<std::size_t> kOffsets = {0, 1, 2, 3, 4, 5, 6, 7};
 const std::vector<std::size_t> kOffsetsOfLarge = {0, 3, 4, 8, 16, 56};
 
-// Two steps: a factor that is subnormal in T, lifted.
+// What a type is multiplied in.
+template <class T>
+using Compute = std::conditional_t<Half<T>, float, T>;
+
+// Two steps: a factor that is subnormal in the compute type, lifted.
 template <class T>
 std::vector<Steps> factors() {
-  const double lift = std::ldexp(1.0, -std::numeric_limits<T>::max_exponent);
-  const auto in_t = [](double x) { return static_cast<double>(static_cast<T>(x)); };
+  using Limits = std::numeric_limits<Compute<T>>;
+  const double lift = std::ldexp(1.0, -Limits::max_exponent);
+  const auto rounded = [](double x) { return static_cast<double>(static_cast<Compute<T>>(x)); };
   return {{1.0, 1.0},
-          {in_t(0.7), 1.0},
-          {in_t(1e-3), 1.0},
-          {in_t(0x1.fffffffffffffp-1), 1.0},
-          {std::numeric_limits<T>::denorm_min(), 1.0},
+          {rounded(0.7), 1.0},
+          {rounded(1e-3), 1.0},
+          {rounded(0x1.fffffffffffffp-1), 1.0},
+          {static_cast<double>(Limits::denorm_min()), 1.0},
           {0.0, 1.0},
           {3.0, 1.0},
-          {in_t(0.9), lift},
-          {in_t(0x1.23456789p-9), lift}};
+          {rounded(0.9), lift},
+          {rounded(0x1.23456789p-9), lift}};
 }
 
 template <class T>
@@ -55,25 +65,25 @@ void scale(const KernelTable& table, const std::byte* x, std::byte* out, std::si
 // A few of every kind of number in turn.
 template <class T>
 std::vector<T> mixture(std::size_t n) {
-  using Limits = std::numeric_limits<T>;
+  using M = Magnitudes<T>;
   Random random(n);
   std::vector<T> values(n);
-  for (std::size_t i = 0; i < n; ++i) {
+  for (T& value : values) {
     switch (random.between(0, 9)) {
       case 0:
-        values[i] = random.one_in(2) ? Limits::infinity() : -Limits::quiet_NaN();
+        value = random.one_in(2) ? infinity<T>() : negative(quiet_nan<T>());
         break;
       case 1:
-        values[i] = random.one_in(2) ? Limits::max() : -T{0};
+        value = from_double<T>(random.one_in(2) ? M::kMost : -0.0);
         break;
       case 2:
-        values[i] = static_cast<T>(random.between(-9, 9)) * Limits::denorm_min();
+        value = from_double<T>(random.between(-9, 9) * M::kSubnormal);
         break;
       case 3:
-        values[i] = static_cast<T>(random.real(Limits::min_exponent, Limits::max_exponent - 2));
+        value = from_double<T>(random.real(std::ilogb(M::kSubnormal), std::ilogb(M::kMost) - 1));
         break;
       default:
-        values[i] = static_cast<T>(random.real(-3, 3));
+        value = from_double<T>(random.real(-3, 3));
     }
   }
   return values;
@@ -91,7 +101,7 @@ void check_scaling(std::size_t n, Steps factor, Rounding rounding) {
     for_each_isa([&](const KernelTable& table) {
       CAPTURE(table.name);
       Elements<T> x(values, offset);
-      Elements<T> out(std::vector<T>(n, T{5}), 63 - offset);
+      Elements<T> out(std::vector<T>(n, from_double<T>(5)), 63 - offset);
       scale<T>(table, x.data(), out.data(), n, factor, rounding);
       CHECK(out.same_bits(expected.data()));
       CHECK(out.guards_are_intact());
@@ -103,7 +113,8 @@ void check_scaling(std::size_t n, Steps factor, Rounding rounding) {
   }
 }
 
-TEST_CASE_TEMPLATE("products are rounded to nearest, in place and not", T, float, double) {
+TEST_CASE_TEMPLATE("products are rounded to nearest, in place and not", T, Float16, Bfloat16, float,
+                   double) {
   for (const std::size_t n : kSizes) {
     for (const Steps factor : factors<T>()) check_scaling<T>(n, factor, Rounding::kNearest);
   }
@@ -115,17 +126,22 @@ TEST_CASE_TEMPLATE("products are rounded toward zero, in place and not", T, floa
   }
 }
 
-TEST_CASE_TEMPLATE("a NaN factor makes everything NaN", T, float, double) {
+TEST_CASE_TEMPLATE("a NaN factor makes everything NaN", T, Float16, Bfloat16, float, double) {
   const std::vector<T> values = mixture<T>(300);
-  const Steps nan{std::numeric_limits<double>::quiet_NaN(), 1.0};
-  for_each_isa([&](const KernelTable& table) {
-    Elements<T> x(values, 3);
-    scale<T>(table, x.data(), x.data(), values.size(), nan, Rounding::kNearest);
-    std::size_t nans = 0;
-    for (std::size_t i = 0; i < values.size(); ++i) nans += std::isnan(x[i]);
-    CHECK(nans == values.size());
-    CHECK(x.guards_are_intact());
-  });
+  // The second has all bits of the payload: rounded up, it would be a zero.
+  for (const std::uint64_t nan : {std::uint64_t{0x7ff} << 52 | std::uint64_t{1} << 51,
+                                  ~std::uint64_t{0}, ~std::uint64_t{0} >> 1}) {
+    double factor;
+    std::memcpy(&factor, &nan, sizeof factor);
+    for_each_isa([&](const KernelTable& table) {
+      Elements<T> x(values, 3);
+      scale<T>(table, x.data(), x.data(), values.size(), {factor, 1.0}, Rounding::kNearest);
+      std::size_t nans = 0;
+      for (std::size_t i = 0; i < values.size(); ++i) nans += std::isnan(to_double(x[i]));
+      CHECK(nans == values.size());
+      CHECK(x.guards_are_intact());
+    });
+  }
 }
 
 }  // namespace

@@ -16,6 +16,13 @@ namespace {
 
 using Bytes = std::vector<std::byte>;
 
+// Of 2, 4, 8, 8 and 16 bytes.
+constexpr Element kElements[] = {{DType::kBfloat16},
+                                 {DType::kFloat32},
+                                 {DType::kFloat64},
+                                 {DType::kFloat32, true},
+                                 {DType::kFloat64, true}};
+
 Bytes random_bytes(Random& random, std::size_t size) {
   Bytes bytes(size);
   for (std::byte& byte : bytes) byte = static_cast<std::byte>(random.between(0, 255));
@@ -33,8 +40,9 @@ Extents random_extents(Random& random) {
 // A span's sections, of random lengths, one after another.
 std::vector<Section> random_sections(Random& random, const SpanList& spans, const Span& span) {
   std::vector<Section> sections;
-  for (std::size_t first = 0; first < span.size;) {
-    const auto size = random.between<std::size_t>(1, span.size - first);
+  const std::size_t count = span.bytes() / span.element.bytes();
+  for (std::size_t first = 0; first < count;) {
+    const auto size = random.between<std::size_t>(1, count - first);
     sections.push_back({span, spans.axes(span), first, size});
     first += size;
   }
@@ -46,7 +54,7 @@ Bytes gather(Random& random, const SpanList& spans) {
   if (span.contiguous()) return {span.source, span.source + span.bytes()};
   Bytes result(span.bytes());
   for (const Section& section : random_sections(random, spans, span)) {
-    pack(section, result.data() + section.first * item_size(span.dtype));
+    pack(section, result.data() + section.first * span.element.bytes());
   }
   return result;
 }
@@ -58,15 +66,15 @@ void scatter(Random& random, const SpanList& spans, const Bytes& values) {
     return;
   }
   for (const Section& section : random_sections(random, spans, span)) {
-    unpack(section, values.data() + section.first * item_size(span.dtype));
+    unpack(section, values.data() + section.first * span.element.bytes());
   }
 }
 
 TEST_CASE("elements are visited in ascending address order, and written where they belong") {
   Random random(1);
-  for (int round = 0; round < 4000; ++round) {
-    const DType dtype = random.one_in(2) ? DType::kFloat32 : DType::kFloat64;
-    const std::size_t item = item_size(dtype);
+  for (int round = 0; round < 6000; ++round) {
+    const Element element = kElements[random.between(0, 4)];
+    const std::size_t item = element.bytes();
     const Extents extents = random_extents(random);
     const Layout source = random_view(random, extents, item);
     const Layout target = random_view(random, extents, item);
@@ -76,9 +84,9 @@ TEST_CASE("elements are visited in ascending address order, and written where th
     Bytes to = random_bytes(random, target.bytes);
     SpanList spans;
     auto axes = axes_of(extents, source, target);
-    spans.add_strided(from.data() + source.first, to.data() + target.first, axes, dtype);
+    spans.add_strided(from.data() + source.first, to.data() + target.first, axes, element);
     REQUIRE(spans.size() == 1);
-    REQUIRE(spans[0].size == count(extents));
+    REQUIRE(spans[0].size == (element.pair ? 2 : 1) * count(extents));
 
     std::vector<std::pair<std::ptrdiff_t, std::ptrdiff_t>> places;  // in source and target
     const auto sources = offsets(extents, source);
@@ -88,8 +96,8 @@ TEST_CASE("elements are visited in ascending address order, and written where th
 
     Bytes packed;
     for (const auto& [place, _] : places) {
-      const auto element = from.begin() + place;
-      packed.insert(packed.end(), element, element + static_cast<std::ptrdiff_t>(item));
+      const auto begin = from.begin() + place;
+      packed.insert(packed.end(), begin, begin + static_cast<std::ptrdiff_t>(item));
     }
     CHECK(gather(random, spans) == packed);
 
@@ -108,7 +116,7 @@ TEST_CASE("a broadcast array is read as often as it has elements") {
   const Bytes memory = random_bytes(random, 12);
   SpanList spans;
   std::vector<Axis> axes{{5, 0, 12}, {3, 4, 4}, {2, 0, 60}};
-  spans.add_strided(memory.data(), nullptr, axes, DType::kFloat32);
+  spans.add_strided(memory.data(), nullptr, axes, {DType::kFloat32});
   const Bytes packed = gather(random, spans);
   CHECK(packed.size() == 120);
   for (const std::byte* element = memory.data(); element < memory.data() + 12; element += 4) {

@@ -14,7 +14,7 @@ namespace {
 
 struct Shape {
   std::size_t size;
-  DType dtype = DType::kFloat32;
+  Element element = {DType::kFloat32};
   bool strided = false;
 };
 
@@ -25,9 +25,9 @@ SpanList spans_of(const std::vector<Shape>& shapes) {
   for (const Shape& shape : shapes) {
     std::vector<Axis> axes{{shape.size, 24, 24}};
     if (shape.strided) {
-      spans.add_strided(memory, memory, axes, shape.dtype);
+      spans.add_strided(memory, memory, axes, shape.element);
     } else {
-      spans.add_contiguous(memory, memory, shape.size, shape.dtype);
+      spans.add_contiguous(memory, memory, shape.size, shape.element);
     }
   }
   return spans;
@@ -50,18 +50,22 @@ std::vector<Expected> expected_blocks(const SpanList& spans) {
   return blocks;
 }
 
-void check_blocks(const std::vector<Shape>& shapes) {
+constexpr Element kElements[] = {{DType::kFloat16},       {DType::kBfloat16},
+                                 {DType::kFloat32},       {DType::kFloat64},
+                                 {DType::kFloat32, true}, {DType::kFloat64, true}};
+
+void check_blocks(const std::vector<Shape>& shapes, std::size_t cost = 1) {
   const SpanList spans = spans_of(shapes);
   const std::vector<Expected> expected = expected_blocks(spans);
   for (const int threads : kThreadCounts) {
     CAPTURE(threads);
     const Threads limit(threads);
-    const Work work(spans);
+    const Work work(spans, cost);
     CHECK(work.blocks() == expected.size());
-    for (const Order order : {Order::kForward, Order::kMirrored}) {
+    for (const Direction direction : {Direction::kForward, Direction::kMirrored}) {
       std::vector<std::atomic<int>> visits(expected.size());
       std::atomic<int> wrong{0};
-      work.for_each_block(order, Rounding::kNearest, [&](const Block& block, std::byte*) {
+      work.for_each_block(direction, Rounding::kNearest, [&](const Block& block, std::byte*) {
         if (block.index >= expected.size()) {
           ++wrong;
           return;
@@ -80,29 +84,46 @@ void check_blocks(const std::vector<Shape>& shapes) {
 TEST_CASE("no spans, or empty ones, have no blocks") {
   check_blocks({});
   check_blocks({{0}});
-  check_blocks({{0}, {0, DType::kFloat64}, {0}});
+  check_blocks({{0}, {0, {DType::kFloat64}}, {0}});
 }
 
 TEST_CASE("one span of any size is cut into whole blocks and a rest") {
   for (const std::size_t blocks : {1u, 8u, 16u, 17u, 100u, 1000u}) {
     for (const std::size_t size : {blocks * kBlock - 1, blocks * kBlock, blocks * kBlock + 2}) {
-      for (const DType dtype : {DType::kFloat32, DType::kFloat64}) {
+      for (const Element element : kElements) {
         CAPTURE(size);
-        check_blocks({{size, dtype}});
+        check_blocks({{size, element}});
       }
     }
   }
   check_blocks({{1}});
 }
 
+TEST_CASE("a block never holds half a pair") {
+  for (const std::size_t size : {std::size_t{1}, kBlock / 2 - 1, kBlock / 2, 5 * kBlock + 3}) {
+    const SpanList spans = spans_of({{5}, {size, {DType::kFloat32, true}}, {3}});
+    const Work work(spans);
+    std::atomic<std::size_t> numbers{0};
+    std::atomic<int> odd{0};
+    work.for_each_block(Direction::kForward, Rounding::kNearest,
+                        [&](const Block& block, std::byte*) {
+                          if (!block.span.element.pair) return;
+                          odd += block.first % 2 != 0 || block.size % 2 != 0;
+                          numbers += block.size;
+                        });
+    CHECK(odd.load() == 0);
+    CHECK(numbers.load() == 2 * size);
+  }
+}
+
 TEST_CASE("more than 2^31 elements are covered") {
-  check_blocks({{5}, {(std::size_t{1} << 32) + 5, DType::kFloat64}, {7}});
+  check_blocks({{5}, {(std::size_t{1} << 32) + 5, {DType::kFloat64}}, {7}});
 }
 
 TEST_CASE("many small spans share chunks") {
   check_blocks(std::vector<Shape>(1000, {256}));
   check_blocks(std::vector<Shape>(20'000, {256}));
-  check_blocks(std::vector<Shape>(100, {kBlock + 1, DType::kFloat64}));
+  check_blocks(std::vector<Shape>(100, {kBlock + 1, {DType::kFloat64}}));
 }
 
 TEST_CASE("small, large, empty and strided spans in any mixture") {
@@ -111,22 +132,22 @@ TEST_CASE("small, large, empty and strided spans in any mixture") {
     std::vector<Shape> shapes;
     for (int i = random.between(1, 40); i > 0; --i) {
       const std::size_t most = random.one_in(4) ? 100 * kBlock : random.one_in(2) ? kBlock : 3;
-      shapes.push_back({random.between<std::size_t>(0, most),
-                        random.one_in(2) ? DType::kFloat32 : DType::kFloat64, random.one_in(4)});
+      shapes.push_back({random.between<std::size_t>(0, most), kElements[random.between(0, 5)],
+                        random.one_in(4)});
     }
     CAPTURE(round);
-    check_blocks(shapes);
+    check_blocks(shapes, random.one_in(2) ? 1 : 64);
   }
 }
 
 TEST_CASE("strided spans get a buffer that no other thread has at the time") {
-  const std::vector<Shape> shapes{{300'000, DType::kFloat64, true}, {300'000}, {5, {}, true}};
+  const std::vector<Shape> shapes{{300'000, {DType::kFloat64}, true}, {300'000}, {5, {}, true}};
   const SpanList spans = spans_of(shapes);
   for (const int threads : kThreadCounts) {
     const Threads limit(threads);
     const Work work(spans);
     std::atomic<int> wrong{0};
-    work.for_each_block(Order::kForward, Rounding::kNearest,
+    work.for_each_block(Direction::kForward, Rounding::kNearest,
                         [&](const Block& block, std::byte* buffer) {
                           const auto mark = static_cast<std::byte>(block.index);
                           constexpr std::size_t kBytes = kBlock * sizeof(double);
@@ -142,18 +163,35 @@ TEST_CASE("contiguous spans need no buffer") {
   const Threads limit(3);
   std::atomic<int> buffers{0};
   Work(spans).for_each_block(
-      Order::kForward, Rounding::kNearest,
+      Direction::kForward, Rounding::kNearest,
       [&](const Block&, const std::byte* buffer) { buffers += buffer != nullptr; });
   CHECK(buffers.load() == 0);
 }
 
 TEST_CASE("bytes add up, and any narrow span widens the bound") {
-  const SpanList narrow = spans_of({{3}, {5, DType::kFloat64}});
+  const SpanList narrow = spans_of({{3}, {5, {DType::kFloat64}}});
   CHECK(Work(narrow).bytes() == 52);
   CHECK(Work(narrow).widened());
-  const SpanList wide = spans_of({{3, DType::kFloat64}, {5, DType::kFloat64, true}});
+  const SpanList wide = spans_of({{3, {DType::kFloat64}}, {5, {DType::kFloat64}, true}});
   CHECK(Work(wide).bytes() == 64);
   CHECK(!Work(wide).widened());
+}
+
+TEST_CASE("a list knows of its narrow spans, its 16-bit ones and its pairs") {
+  for (const Element element : kElements) {
+    const SpanList spans = spans_of({{3, {DType::kFloat64}}, {5, element}, {1, {DType::kFloat64}}});
+    const Work work(spans);
+    CHECK(work.widened() == (element.dtype != DType::kFloat64));
+    CHECK(work.half() == (item_size(element.dtype) == 2));
+    CHECK(work.pairs() == element.pair);
+    CHECK(work.bytes() == 32 + 5 * element.bytes());
+  }
+}
+
+TEST_CASE("what costs more to read is as much more effort") {
+  const SpanList spans = spans_of({{3}, {5, {DType::kFloat32, true}}});
+  CHECK(Work(spans).effort() == 52);
+  CHECK(Work(spans, 64).effort() == 52 * 64);
 }
 
 }  // namespace

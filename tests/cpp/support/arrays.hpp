@@ -1,4 +1,4 @@
-// Lists of arrays of both dtypes, at odd addresses, some with gaps between their elements.
+// Lists of arrays of any elements, at odd addresses, some with gaps between their elements.
 #pragma once
 
 #include <cstddef>
@@ -18,12 +18,16 @@ using Values = std::vector<double>;
 class Arrays {
  public:
   // The first element begins `offset` bytes after an aligned address, and `gap` bytes follow each.
-  void add(const Values& values, DType dtype, std::size_t offset = 0, std::size_t gap = 0) {
-    const std::size_t stride = item_size(dtype) + gap;
-    arrays_.push_back({dtype, values.size(), stride, offset + kGuards, {}});
+  // Two values make a pair.
+  void add(const Values& values, Element element, std::size_t offset = 0, std::size_t gap = 0) {
+    const std::size_t stride = element.bytes() + gap;
+    arrays_.push_back({element, values.size(), stride, offset + kGuards, {}});
     Array& array = arrays_.back();
-    array.memory.assign(array.first + values.size() * stride + kGuards, kGuard);
+    array.memory.assign(array.first + array.count() * stride + kGuards, kGuard);
     array.write(values);
+  }
+  void add(const Values& values, DType dtype, std::size_t offset = 0, std::size_t gap = 0) {
+    add(values, Element{dtype}, offset, gap);
   }
 
   SpanList spans() { return spans_into(*this); }
@@ -32,23 +36,26 @@ class Arrays {
     for (std::size_t i = 0; i < arrays_.size(); ++i) {
       Array& from = arrays_[i];
       Array& to = targets.arrays_[i];
-      std::vector<Axis> axes{{from.size, static_cast<std::ptrdiff_t>(from.stride),
+      std::vector<Axis> axes{{from.count(), static_cast<std::ptrdiff_t>(from.stride),
                               static_cast<std::ptrdiff_t>(to.stride)}};
-      spans.add_strided(from.element(0), to.element(0), axes, from.dtype);
+      spans.add_strided(from.number(0), to.number(0), axes, from.element);
     }
     return spans;
   }
 
   std::size_t size() const { return arrays_.size(); }
-  DType dtype(std::size_t i) const { return arrays_[i].dtype; }
+  Element element(std::size_t i) const { return arrays_[i].element; }
+  DType dtype(std::size_t i) const { return element(i).dtype; }
   Values read(std::size_t i) const {
     const Array& array = arrays_[i];
     Values values;
     values.reserve(array.size);
-    for (std::size_t k = 0; k < array.size; ++k) {
-      values.push_back(array.dtype == DType::kFloat32 ? array.read<float>(k)
-                                                      : array.read<double>(k));
-    }
+    with_type(dtype(i), [&]<class T>(T number) {
+      for (std::size_t k = 0; k < array.size; ++k) {
+        std::memcpy(&number, array.memory.data() + array.offset(k), sizeof number);
+        values.push_back(to_double(number));
+      }
+    });
     return values;
   }
 
@@ -72,7 +79,7 @@ class Arrays {
   void transform(const Value& value) {
     for (std::size_t i = 0; i < arrays_.size(); ++i) {
       Values values = read(i);
-      for (double& x : values) x = value(x, arrays_[i].dtype);
+      for (double& x : values) x = value(x, dtype(i));
       arrays_[i].write(values);
     }
   }
@@ -91,26 +98,25 @@ class Arrays {
   static constexpr std::size_t kGuards = 64;
 
   struct Array {
-    DType dtype;
-    std::size_t size;
+    Element element;
+    std::size_t size;  // numbers
     std::size_t stride;
     std::size_t first;
     std::vector<std::byte> memory;
 
-    std::byte* element(std::size_t i) { return memory.data() + first + i * stride; }
-    void write(const Values& values) {
-      for (std::size_t i = 0; i < values.size(); ++i) {
-        const auto narrow = static_cast<float>(values[i]);
-        const void* value =
-            dtype == DType::kFloat32 ? static_cast<const void*>(&narrow) : &values[i];
-        std::memcpy(element(i), value, item_size(dtype));
-      }
+    std::size_t parts() const { return element.pair ? 2 : 1; }
+    std::size_t count() const { return size / parts(); }
+    std::size_t offset(std::size_t i) const {
+      return first + i / parts() * stride + i % parts() * item_size(element.dtype);
     }
-    template <class T>
-    double read(std::size_t i) const {
-      T value;
-      std::memcpy(&value, memory.data() + first + i * stride, sizeof value);
-      return value;
+    std::byte* number(std::size_t i) { return memory.data() + offset(i); }
+    void write(const Values& values) {
+      with_type(element.dtype, [&]<class T>(T value) {
+        for (std::size_t i = 0; i < values.size(); ++i) {
+          value = from_double<T>(values[i]);
+          std::memcpy(number(i), &value, sizeof value);
+        }
+      });
     }
   };
 
@@ -124,21 +130,35 @@ inline Values random_values(Random& random, std::size_t size, int low = -1, int 
   return values;
 }
 
-// Large enough for several threads; every kind of array in it.
-inline Arrays mixed_arrays() {
+inline constexpr Element kComplex64{DType::kFloat32, true};
+inline constexpr Element kComplex128{DType::kFloat64, true};
+
+// Large enough for several threads; every kind of array in it, or none of a 16-bit type.
+enum class Halves { kNone, kSome };
+inline Arrays mixed_arrays(Halves halves = Halves::kSome) {
   Random random(1);
   Arrays arrays;
-  const auto add = [&](std::size_t size, DType dtype, std::size_t offset = 0, std::size_t gap = 0) {
-    arrays.add(random_values(random, size, -20, 20), dtype, offset, gap);
+  const auto add = [&](std::size_t size, Element element, std::size_t offset = 0,
+                       std::size_t gap = 0) {
+    const int high = element.dtype == DType::kFloat16 ? 14 : 20;
+    arrays.add(random_values(random, size, -20, high), element, offset, gap);
   };
-  add(150'002, DType::kFloat32);
-  add(0, DType::kFloat64);
-  add(80'001, DType::kFloat64);
-  add(1, DType::kFloat32);
-  add(5'000, DType::kFloat32, 1, 4);
-  add(kBlock + 1, DType::kFloat64, 3, 5);
-  add(10'000, DType::kFloat64, 5);
-  for (int i = 0; i < 50; ++i) add(256, i % 3 == 0 ? DType::kFloat64 : DType::kFloat32);
+  if (halves == Halves::kSome) {
+    add(2 * kBlock + 33, {DType::kFloat16});
+    add(kBlock + 31, {DType::kBfloat16});
+    add(3'000, {DType::kFloat16}, 1, 3);
+    add(3'000, {DType::kBfloat16}, 3, 1);
+  }
+  add(kBlock + 6, kComplex64, 4);
+  add(kBlock + 2, kComplex128, 1, 7);
+  add(150'002, {DType::kFloat32});
+  add(0, {DType::kFloat64});
+  add(80'001, {DType::kFloat64});
+  add(1, {DType::kFloat32});
+  add(5'000, {DType::kFloat32}, 1, 4);
+  add(kBlock + 1, {DType::kFloat64}, 3, 5);
+  add(10'000, {DType::kFloat64}, 5);
+  for (int i = 0; i < 50; ++i) add(256, {i % 3 == 0 ? DType::kFloat64 : DType::kFloat32});
   return arrays;
 }
 

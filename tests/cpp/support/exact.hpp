@@ -7,7 +7,9 @@
 #include <span>
 
 #include "core/factor.hpp"
+#include "core/partial.hpp"
 #include "kernels/table.hpp"
+#include "support/numbers.hpp"
 
 namespace gradclip::test {
 
@@ -32,10 +34,16 @@ inline Exact power_of_two(int exponent) {
 
 inline Exact absolute(Exact x) { return x < 0 ? -x : x; }
 
-// What a partial and a factor stand for.
-inline Exact value(const Partial& p) {
-  return (static_cast<Exact>(p.hi) + static_cast<Exact>(p.lo)) *
-         power_of_two(-2 * kScaleStep * p.scale);
+// What a partial stands for: Σ|x|, Σx² or the largest |x|.
+inline Exact value(const Partial& p, Order order = Order{}) {
+  const Exact sum = static_cast<Exact>(p.hi) + static_cast<Exact>(p.lo);
+  const Exact unit = static_cast<Exact>(p.unit);
+  return order.kind == OrderKind::kTwo ? sum * unit * unit : sum * unit;
+}
+
+inline Exact value(const Root& root) {
+  return (static_cast<Exact>(root.value) + static_cast<Exact>(root.rest)) *
+         power_of_two(root.exponent);
 }
 
 inline Exact value(const Factor& factor) {
@@ -45,7 +53,17 @@ inline Exact value(const Factor& factor) {
 template <class T>
 Exact exact_sum_of_squares(std::span<const T> x) {
   Exact sum = 0;
-  for (const T element : x) sum += static_cast<Exact>(element) * static_cast<Exact>(element);
+  for (const T element : x) {
+    const Exact exact = static_cast<Exact>(to_double(element));
+    sum += exact * exact;
+  }
+  return sum;
+}
+
+template <class T>
+Exact exact_sum_of_magnitudes(std::span<const T> x) {
+  Exact sum = 0;
+  for (const T element : x) sum += static_cast<Exact>(std::fabs(to_double(element)));
   return sum;
 }
 

@@ -75,9 +75,9 @@ inline std::vector<Axis> axes_of(const Extents& extents, const Layout& source,
 
 // Adds memory that is read and written in place.
 inline void add(SpanList& spans, std::byte* memory, const Extents& extents, const Layout& layout,
-                DType dtype) {
+                Element element) {
   auto axes = axes_of(extents, layout, layout);
-  spans.add_strided(memory + layout.first, memory + layout.first, axes, dtype);
+  spans.add_strided(memory + layout.first, memory + layout.first, axes, element);
 }
 
 }  // namespace gradclip::test

@@ -7,14 +7,7 @@
 #include <span>
 #include <vector>
 
-#include "kernels/table.hpp"
-
 namespace gradclip::test {
-
-template <class T>
-constexpr DType dtype_of() {
-  return sizeof(T) == sizeof(float) ? DType::kFloat32 : DType::kFloat64;
-}
 
 inline std::uint64_t bits(double x) {
   std::uint64_t result;

@@ -3,22 +3,13 @@
 
 #include <cmath>
 #include <cstddef>
-#include <limits>
 #include <string>
 #include <vector>
 
+#include "support/numbers.hpp"
 #include "support/random.hpp"
 
 namespace gradclip::test {
-
-// Numbers whose squares overflow or underflow in T itself, or nearly.
-template <class T>
-struct Magnitudes {
-  static constexpr int kLarge = sizeof(T) == 4 ? 100 : 664;    // 2^664 is about 1e200
-  static constexpr int kSmall = sizeof(T) == 4 ? -120 : -996;  // 2^-996 is about 1e-300
-  static constexpr T kMost = std::numeric_limits<T>::max();
-  static constexpr T kSubnormal = std::numeric_limits<T>::denorm_min();
-};
 
 template <class T>
 struct Pattern {
@@ -34,7 +25,10 @@ std::vector<Pattern<T>> finite_patterns(std::size_t n) {
   std::vector<Pattern<T>> patterns;
   const auto add = [&](std::string name, auto element) {
     std::vector<T> values(n);
-    for (std::size_t i = 0; i < n; ++i) values[i] = static_cast<T>(element(i));
+    for (std::size_t i = 0; i < n; ++i) {
+      const double x = element(i);
+      values[i] = from_double<T>(std::copysign(std::fmin(std::fabs(x), M::kMost), x));
+    }
     patterns.push_back({std::move(name), std::move(values)});
   };
   // From 2^low for the first element to 2^high for the last.
@@ -66,11 +60,11 @@ std::vector<Pattern<T>> finite_patterns(std::size_t n) {
   add("huge", [&](auto) { return random.real(M::kLarge, M::kLarge + 1); });
   add("largest", [](auto) { return M::kMost; });
   add("tiny", [&](auto) { return random.real(M::kSmall, M::kSmall + 1); });
-  add("subnormal", [](auto i) { return static_cast<T>(1 + i % 7) * M::kSubnormal; });
+  add("subnormal", [](auto i) { return static_cast<double>(1 + i % 7) * M::kSubnormal; });
   add("largest and smallest", [&](auto i) { return on(i % 2 == 0, M::kMost, M::kSubnormal); });
-  // Around the magnitudes at which float64 sums change their scale.
-  for (const double edge : {-482.0, -450.0, -440.0, -436.0, 478.0, 480.0, 482.0}) {
-    if (sizeof(T) == 4) break;
+  // Around the magnitudes at which float64 sums change their scale, and squares underflow.
+  for (const double edge : {-530.0, -520.0, -482.0, -450.0, -440.0, -436.0, 478.0, 480.0, 482.0}) {
+    if (sizeof(T) < 8) break;
     add("around 2^" + std::to_string(edge), [&](auto) { return random.real(0, 2) * exp2(edge); });
   }
   return patterns;

@@ -3,6 +3,7 @@
 
 #include "core/fp_environment.hpp"
 #include "kernels/table.hpp"
+#include "support/half.hpp"
 
 namespace gradclip::test {
 
@@ -17,6 +18,13 @@ T product(T x, Steps factor, Rounding rounding) {
   volatile T result = element * first;
   if (factor.second != 1.0) result = result * second;
   return result;
+}
+
+// Of a 16-bit type: multiplied as float32, then rounded once more, in nearest mode.
+template <Half T>
+T product(T x, Steps factor, Rounding) {
+  const float wide = static_cast<float>(decode(x));
+  return nearest<T>(static_cast<double>(product(wide, factor, Rounding::kNearest)));
 }
 
 }  // namespace gradclip::test

@@ -11,22 +11,22 @@
 namespace gradclip::test {
 
 inline Pass make_pass(void (*body)(const void*, std::size_t, int) noexcept, const void* context,
-                      std::size_t chunks, int threads, Order order = Order::kForward) {
+                      std::size_t chunks, int threads, Direction direction = Direction::kForward) {
   Pass pass{};
   pass.body = body;
   pass.context = context;
   pass.chunks = chunks;
   pass.threads = threads;
-  pass.order = order;
+  pass.direction = direction;
   return pass;
 }
 
 // Writes down what was run where.
 class Record {
  public:
-  Record(std::size_t chunks, int threads, Order order)
+  Record(std::size_t chunks, int threads, Direction direction)
       : threads_(threads),
-        pass_(make_pass(&Record::note, this, chunks, threads, order)),
+        pass_(make_pass(&Record::note, this, chunks, threads, direction)),
         runs_(chunks),
         busy_(static_cast<std::size_t>(threads)) {}
 

@@ -21,14 +21,14 @@ inline std::byte* const memory = reinterpret_cast<std::byte*>(std::uintptr_t{1} 
 struct View {
   Extents extents;
   Layout layout;
-  DType dtype;
+  Element element;
 
-  void add_to(SpanList& spans) const { add(spans, memory, extents, layout, dtype); }
+  void add_to(SpanList& spans) const { add(spans, memory, extents, layout, element); }
   // In ascending order; as often as elements touch them.
   std::vector<std::ptrdiff_t> bytes() const {
     std::vector<std::ptrdiff_t> result;
     for (const std::ptrdiff_t offset : offsets(extents, layout)) {
-      for (std::size_t i = 0; i < item_size(dtype); ++i) {
+      for (std::size_t i = 0; i < element.bytes(); ++i) {
         result.push_back(offset + static_cast<std::ptrdiff_t>(i));
       }
     }

@@ -1,0 +1,88 @@
+// Rows of kLanes elements as vectors of float64, and what the lanes come to.
+#pragma once
+
+template <class T>
+T load_as(const std::byte* p) {
+  T value;
+  __builtin_memcpy(&value, p, sizeof value);
+  return value;
+}
+
+// Vectors in a row of kLanes lanes.
+constexpr std::size_t kVectors = kLanes / Isa::kWidth;
+
+using Vector = Isa::Vector;
+
+template <std::size_t kCount>
+void fill(Vector (&v)[kCount], Vector value) {
+#pragma GCC unroll 32
+  for (auto& one : v) one = value;
+}
+
+// Calls visit for each row of kLanes elements, the last one filled up with zeros. One call site:
+// with a second one for the tail, GCC keeps the accumulators in memory.
+template <class T, class Visit>
+void for_each_row(const std::byte* x, std::size_t n, Visit visit) {
+  constexpr std::size_t kRow = kLanes * sizeof(T);
+  std::byte padded[kRow];
+  const std::byte* end = x + n / kLanes * kRow;
+  for (std::size_t tail = n % kLanes;; tail = 0) {
+    for (; x != end; x += kRow) visit(x);
+    if (tail == 0) return;
+    const Vector zero = Isa::broadcast(0.0);  // memset would be a slow `rep stos`
+    for (std::size_t i = 0; i < kRow; i += sizeof zero) {
+      __builtin_memcpy(padded + i, &zero, sizeof zero);
+    }
+    __builtin_memcpy(padded, x, tail * sizeof(T));
+    x = padded;
+    end = padded + kRow;
+  }
+}
+
+// The k-th vector of a row, or that times a scale.
+template <class T>
+Vector load(const std::byte* row, std::size_t k) {
+  return Isa::load(row, k, T{});
+}
+template <class T>
+Vector load(const std::byte* row, std::size_t k, Vector scale) {
+  return Isa::mul(load<T>(row, k), scale);
+}
+
+// Adds up the lanes of a row of T, lane i to lane i + 16, then + 8, + 4, + 2, + 1. Where the two
+// vectors that are left hold the even and the odd lanes, they are added up last.
+template <class T, std::size_t kCount>
+double sum_lanes(Vector (&v)[kCount]) {
+  if constexpr (kCount == 1) {
+    return Isa::sum(v[0]);
+  } else if constexpr (kCount == 2 && Isa::template kEvenAndOdd<T>) {
+    return Isa::sum(v[0]) + Isa::sum(v[1]);
+  } else {
+    Vector sums[kCount / 2];
+#pragma GCC unroll 32
+    for (std::size_t k = 0; k < kCount / 2; ++k) sums[k] = Isa::add(v[k], v[k + kCount / 2]);
+    return sum_lanes<T>(sums);
+  }
+}
+
+// The largest lane of a row that has no negative ones; NaN if one is.
+double max_lane(const Vector (&v)[kVectors]) {
+  std::int64_t lanes[kLanes];  // as integers, which have the same order, and NaN on top
+  __builtin_memcpy(lanes, v, sizeof lanes);
+  std::int64_t most = 0;
+  for (const std::int64_t lane : lanes) most = lane > most ? lane : most;
+  return __builtin_bit_cast(double, most);
+}
+
+double power_of_two(int exponent) {
+  return __builtin_bit_cast(double, static_cast<std::uint64_t>(exponent + 1023) << 52);
+}
+
+// The e with 2^(e−1) ≤ x < 2^e, for a normal x; 1025 for inf, −1022 for zero and subnormals.
+int exponent_above(double x) {
+  return static_cast<int>((__builtin_bit_cast(std::uint64_t, x) >> 52) & 0x7ff) - 1022;
+}
+
+int log2_above(std::size_t n) {
+  return n <= 1 ? 0 : 64 - __builtin_clzll(static_cast<unsigned long long>(n - 1));
+}
