@@ -1,32 +1,51 @@
-"""Command line: ``python3 -m bench [--quick | --full] [--threads N] [--json F] [--plot F]``."""
+"""Command line: ``python3 -m bench``, ``… compare A.json B.json``, ``… plot RUN.json FOLDER``."""
 
 import argparse
 import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-EXTRAS = ("numpy", "rich", "scipy", "sklearn", "threadpoolctl", "matplotlib", "gradclip")
+EXTRAS = (
+    *("numpy", "rich", "scipy", "sklearn", "threadpoolctl", "matplotlib", "ml_dtypes"),
+    "gradclip",
+)
 INSTALL = "python3 -m pip install '.[bench]'"
 
 
-def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    """Parse the command line."""
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    made = argparse.ArgumentParser(
         prog="python3 -m bench",
-        description="Time gradclip against NumPy's and SciPy's ways to clip gradients by their "
-        "global norm, and verify every result.",
+        description="Time gradclip against other ways to clip gradients by their global norm, and "
+        "verify every result.",
     )
-    mode = parser.add_mutually_exclusive_group()
+    modes = made.add_mutually_exclusive_group()
     for name, text in (
-        ("quick", "the main cases: less than a minute"),
-        ("full", "every size, dtype and number of arrays: several minutes"),
+        ("quick", "the main cases: two minutes"),
+        ("full", "every dtype and number of arrays: half an hour"),
+        ("sweep", "every size, and fewer threads: a quarter of an hour"),
     ):
-        mode.add_argument(f"--{name}", action="store_const", dest="mode", const=name, help=text)
-    parser.add_argument("--threads", type=positive, metavar="N", help="threads for gradclip")
-    parser.add_argument("--json", type=writable, metavar="FILE", help="write all figures there")
-    parser.add_argument("--plot", type=writable, metavar="FILE.png", help="draw a picture there")
-    parser.set_defaults(mode="default")
-    return parser.parse_args(arguments)
+        modes.add_argument(f"--{name}", action="store_const", dest="mode", const=name, help=text)
+    made.add_argument("--threads", type=positive, metavar="N", help="threads for gradclip")
+    made.add_argument(
+        "--peers",
+        type=names,
+        metavar="NAMES",
+        help="whom to compare with, separated by commas; none: nobody (default: all installed)",
+    )
+    made.add_argument("--json", type=writable, metavar="FILE", help="write all figures there")
+    made.add_argument("--plot", type=folder, metavar="FOLDER", help="draw pictures there")
+    made.set_defaults(mode="default", command="run")
+    commands = made.add_subparsers(title="on what runs have written", metavar="")
+    compare = commands.add_parser("compare", help="what changed from one run to another")
+    compare.add_argument("before", type=Path, metavar="A.json")
+    compare.add_argument("after", type=Path, metavar="B.json")
+    compare.set_defaults(command="compare")
+    plot = commands.add_parser("plot", help="draw the pictures of a run again")
+    plot.add_argument("file", type=Path, metavar="RUN.json")
+    plot.add_argument("folder", type=folder, metavar="FOLDER")
+    plot.set_defaults(command="plot")
+    return made
 
 
 def positive(text: str) -> int:
@@ -34,6 +53,11 @@ def positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
     return int(text)
+
+
+def names(text: str) -> list[str]:
+    """Return the names in a list separated by commas; `none` stands for no names."""
+    return [] if text == "none" else [name.strip().lower() for name in text.split(",")]
 
 
 def writable(text: str) -> Path:
@@ -46,21 +70,33 @@ def writable(text: str) -> Path:
     return path
 
 
+def folder(text: str) -> Path:
+    """Return the path of a folder, which is made if need be."""
+    path = Path(text)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"cannot make {text!r}: {error.strerror}") from None
+    return path
+
+
 def missing() -> list[str]:
     """Return the names of the modules that the benchmark needs and that are not installed."""
     return [name for name in EXTRAS if find_spec(name) is None]
 
 
 def main() -> int:
-    """Run the benchmark; return 1 if a result of gradclip's was wrong."""
-    options = parse()
+    """Do what the command line says; return 1 if a result of gradclip's was wrong."""
+    options = parser().parse_args()
     if absent := missing():
         print(f"bench needs {', '.join(absent)}: {INSTALL}", file=sys.stderr)
         return 2
-    from bench.run import run  # imports what was looked for above
+    from bench import Refused, commands  # imports what was looked for above
 
     try:
-        return run(options.mode, options.threads, options.json, options.plot)
+        return commands.do(options)
+    except Refused as reason:
+        parser().error(str(reason))
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130

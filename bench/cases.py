@@ -1,12 +1,13 @@
-"""The cases: what is clipped. A case is one line in one of the three lists."""
+"""The cases: what is clipped. A case is one line in one of the lists."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from bench import models
 from bench.digits import Training
+from bench.dtypes import HALF, WIDE
 from bench.exact import Array
 from bench.gradients import standard_normal
 from bench.models import Shapes
@@ -52,9 +53,16 @@ def short(n: int) -> str:
     return str(n)
 
 
+def power_of_two(exponent: int) -> str:
+    """Write a power of two: 2²⁰."""
+    return "2" + str(exponent).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
+
+
 def one(n: int, dtype: str = "float32", clips: bool = True) -> Case:
     """Return the case of one array of n elements."""
-    return Case(SIZES, f"1 × {short(n)}", [(n,)], dtype, clips)
+    exponent = n.bit_length() - 1
+    size = power_of_two(exponent) if n == 1 << exponent and exponent else short(n)
+    return Case(SIZES, f"1 × {size}", [(n,)], dtype, clips)
 
 
 def many(arrays: int, n: int, dtype: str = "float32", clips: bool = True) -> Case:
@@ -94,7 +102,7 @@ def quick() -> list[Case]:
 
 
 def default() -> list[Case]:
-    """Return what fits into two minutes and 2 GB: GPT-2 small's gradients, twice, take 1 GB."""
+    """Return what fits into four minutes and 3 GB: GPT-2 small's gradients, 0.5 GB, thrice."""
     both = (True, False)
     sizes = (1000, 10_000, 100_000, 1_000_000, 4_000_000, 25_000_000)
     return [
@@ -106,12 +114,13 @@ def default() -> list[Case]:
         *(one(n) for n in sizes),
         *(one(n, clips=False) for n in (1000, 1_000_000, 25_000_000)),
         *(one(n, "float64") for n in (1000, 100_000, 1_000_000, 25_000_000)),
+        *(one(4_000_000, dtype) for dtype in HALF),
     ]
 
 
 def full() -> list[Case]:
-    """Return everything: both dtypes, clipping and not, from 1 element to 25 M."""
-    both, dtypes = (True, False), ("float32", "float64")
+    """Return everything: all dtypes, clipping and not, from 1 element to 25 M."""
+    both, dtypes = (True, False), WIDE
     small = ("LSTM", models.lstm()), ("ResNet-50", models.resnet50())
     sizes = [d * 10**k for k in range(7) for d in (1, 4)] + [10**7, 25_000_000]
     counts = ((10, 256), (100, 256), (1000, 16), (1000, 256), (1000, 4096), (10_000, 256))
@@ -120,19 +129,46 @@ def full() -> list[Case]:
         *(model("GPT-2 small", models.gpt2_small(), clips=clips) for clips in both),
         *(many(*pair, d, c) for pair in counts for d in dtypes for c in both),
         *(one(n, d, c) for d in dtypes for c in both for n in sizes),
+        *(one(4_000_000, d) for d in HALF),
+        one(1_000_000, "complex64"),
+    ]
+
+
+def sweep() -> list[Case]:
+    """Return one array of 1, 2, 4, … 2²⁸ elements (float64: 2²⁷) and 1 to 10,000 of 256."""
+    both, dtypes = (True, False), (*WIDE, *HALF)
+    counts = [10**k for k in range(5)]
+    return [
+        *(many(count, 256, d, c) for d in dtypes for c in both for count in counts),
+        *(
+            one(2**k, d, c)
+            for d in dtypes
+            for c in both
+            for k in range(28 if d == "float64" else 29)
+        ),
     ]
 
 
 @dataclass(frozen=True)
 class Mode:
-    """A list of cases and the seconds spent on timing each."""
+    """A list of cases, the seconds spent on timing each, the peers unless others are asked for.
+
+    `thread_counts`: gradclip is timed with fewer threads, too. `largest`: accuracy is shown for
+    arrays of up to 2 to this power.
+    """
 
     name: str
-    cases: Sequence[Case]
+    make: Callable[[], list[Case]]
     seconds: float
+    largest: int
+    peers: tuple[str, ...] | None = None
+    thread_counts: bool = False
 
 
-def mode(name: str) -> Mode:
-    """Return the mode of this name: quick, default or full."""
-    make, seconds = {"quick": (quick, 0.5), "default": (default, 2.0), "full": (full, 2.5)}[name]
-    return Mode(name, make(), seconds)
+IN_SWEEP = ("np.vdot", "one-buffer", "scipy-blas", "torch")
+MODES = (
+    Mode("quick", quick, 0.5, 20),
+    Mode("default", default, 2.0, 24),
+    Mode("full", full, 2.5, 28),
+    Mode("sweep", sweep, 1.0, 28, IN_SWEEP, thread_counts=True),
+)

@@ -16,14 +16,22 @@ SPLIT = 2.0**27 + 1  # Veltkamp's constant: cuts a float64 into two halves of 26
 DIGITS = decimal.Context(prec=40)
 
 
+def real(array: Array) -> Array:
+    """Return the flat values; complex numbers become pairs of reals, without a copy."""
+    flat = array.reshape(-1)
+    return flat.view(flat.real.dtype) if flat.dtype.kind == "c" else flat
+
+
 def sum_of_squares(values: Array) -> Fraction:
     """Return the sum of squares to about 2⁻¹⁰⁶: exact products, summed by math.fsum.
 
-    The square of a float32 is exact in float64; a float64 is cut into two halves first (Dekker),
-    whose three products are. Holds while no product under- or overflows.
+    The square of a float32, and of anything shorter, is exact in float64; a float64 is cut into
+    two halves first (Dekker), whose three products are. Holds while no product under- or
+    overflows.
     """
-    x = values.astype(np.float64).reshape(-1)
-    if values.dtype.itemsize <= 4:
+    parts = real(values)
+    x = parts.astype(np.float64)
+    if parts.dtype.itemsize <= 4:
         products = (x * x).tolist()
     else:
         high = SPLIT * x - (SPLIT * x - x)

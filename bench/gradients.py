@@ -6,7 +6,7 @@ from math import prod
 
 import numpy as np
 
-from bench.exact import Array, square_root, sum_of_squares
+from bench.exact import Array, real, square_root, sum_of_squares
 from bench.models import Shapes
 
 # A prime number of elements, so that its repeats line up with no page and no array; 1 MiB of
@@ -17,29 +17,25 @@ BLOCK = 2**18 - 5
 @cache
 def standard_normal(dtype: str) -> Array:
     """Return the block of random values that is repeated through synthetic gradients."""
-    wide = np.random.default_rng(1).standard_normal(BLOCK)
-    return wide.astype(dtype)
+    parts = 2 if np.dtype(dtype).kind == "c" else 1
+    wide = np.random.default_rng(1).standard_normal(parts * BLOCK)
+    return wide.view(np.complex128).astype(dtype) if parts == 2 else wide.astype(dtype)
 
 
 class Gradients:
     """Arrays of given shapes, filled with `values` repeated as one long stream.
 
-    Attributes: `arrays`; `buffer`, the one flat array that they are views of (None if each has
-    memory of its own); `pieces`, pairs of (part of an array, the values that belong there);
-    `norm`, the exact global norm of fresh arrays.
+    Attributes: `arrays`, each with memory of its own; `flat`, their elements as one-dimensional
+    views, complex numbers as pairs of reals; `pieces`, pairs of (part of an array, the values that
+    belong there); `norm`, the exact global norm of fresh arrays.
     """
 
-    def __init__(self, shapes: Shapes, values: Array, *, one_buffer: bool = False) -> None:
-        """Allocate and fill the arrays, as views of one buffer or each on its own."""
+    def __init__(self, shapes: Shapes, values: Array) -> None:
+        """Allocate and fill the arrays."""
         sizes = [prod(shape) for shape in shapes]
-        self.buffer: Array | None = None
-        if one_buffer:
-            self.buffer = np.empty(sum(sizes), values.dtype)
-            ends = np.cumsum(sizes)
-            flat = [self.buffer[e - n : e] for e, n in zip(ends, sizes, strict=True)]
-        else:
-            flat = [np.empty(n, values.dtype) for n in sizes]
+        flat = self._allocate(sizes, values.dtype)
         self.arrays = [a.reshape(shape) for a, shape in zip(flat, shapes, strict=True)]
+        self.flat = [real(a) for a in flat]
         self.pieces = list(_stream(flat, values))
         repeats, rest = divmod(sum(sizes), values.size)
         squares = sum_of_squares(values[:rest])
@@ -47,6 +43,9 @@ class Gradients:
             squares += repeats * sum_of_squares(values)
         self.norm = square_root(squares)
         self.refill()
+
+    def _allocate(self, sizes: list[int], dtype: np.dtype) -> list[Array]:
+        return [np.empty(n, dtype) for n in sizes]
 
     @property
     def nbytes(self) -> int:
@@ -57,6 +56,18 @@ class Gradients:
         """Write fresh values, the last array first, as a backward pass leaves gradients behind."""
         for piece, values in reversed(self.pieces):
             piece[:] = values
+
+    def fetch(self) -> None:
+        """Bring a contender's results into `arrays`; in place, they are there already."""
+
+
+class OneBuffer(Gradients):
+    """The same, but all arrays are views of `buffer`, one flat array (of reals, as in `flat`)."""
+
+    def _allocate(self, sizes: list[int], dtype: np.dtype) -> list[Array]:
+        whole = np.empty(sum(sizes), dtype)
+        self.buffer = real(whole)
+        return [whole[end - n : end] for end, n in zip(np.cumsum(sizes), sizes, strict=True)]
 
 
 def _stream(flat: list[Array], values: Array) -> Iterator[tuple[Array, Array]]:

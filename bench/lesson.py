@@ -8,16 +8,14 @@ from rich.text import Text
 
 from bench import exact
 from bench.cases import Case
-from bench.contenders import OURS, PEERS, Contender
+from bench.contenders import OURS, Contender
 from bench.digits import LAYERS, MAX_NORM, STEPS, Training
-from bench.gradients import Gradients
-
-BESIDE = next(peer for peer in PEERS if peer.name == "np.vdot")
+from bench.peers.numpy import VDOT as BESIDE
 
 
 def norm_after(case: Case, contender: Contender) -> Decimal:
     """Clip a case's gradients to MAX_NORM and return their norm afterwards, exactly."""
-    grads = Gradients(case.shapes, case.values, one_buffer=contender.one_buffer)
+    grads = contender.storage(case.shapes, case.values)
     contender.prepare(grads)(MAX_NORM)
     return exact.global_norm(grads.arrays)
 

@@ -3,13 +3,15 @@
 import os
 import platform
 import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
+from subprocess import DEVNULL
 from time import perf_counter, process_time
 from typing import Any
 
 import numpy as np
-import scipy
 
 import gradclip
 
@@ -21,33 +23,45 @@ class Machine:
     cpu: str
     cores: int
     system: str
-    python: str
-    numpy: str
-    scipy: str
+    versions: dict[str, str]
     blas: list[str]
-    gradclip: str
     isa: str
     threads: int
     compiler: str
+    commit: str | None  # of the checkout that the harness lies in, and whether it has changes
+    dirty: bool | None
 
 
-def describe() -> Machine:
-    """Return a description of this machine and of what is installed on it."""
+def describe(packages: Iterable[str]) -> Machine:
+    """Return a description of this machine and of what is used on it: these packages, too."""
     config: dict[str, Any] = gradclip.show_config(mode="dicts")
     isa = config.get("isa", "?")
     return Machine(
         cpu=cpu_name(),
         cores=usable_cores(),
         system=f"{platform.system()} {platform.machine()}",
-        python=platform.python_version(),
-        numpy=np.__version__,
-        scipy=scipy.__version__,
+        versions={
+            "gradclip": str(config.get("version", "?")),
+            "Python": platform.python_version(),
+            "numpy": np.__version__,
+            **{name: version(name) for name in sorted(packages) if name != "gradclip"},
+        },
         blas=blas_libraries(),
-        gradclip=str(config.get("version", "?")),
         isa=str(isa.get("in_use", "?") if isinstance(isa, dict) else isa),
         threads=gradclip.get_num_threads(),
         compiler=str(config.get("compiler", "?")),
+        commit=git("rev-parse", "HEAD"),
+        dirty=None if (changes := git("status", "--porcelain")) is None else bool(changes),
     )
+
+
+def git(*command: str) -> str | None:
+    """Return what git says of the checkout that the harness lies in, None outside of one."""
+    try:
+        where = ["git", "-C", str(Path(__file__).parent)]
+        return subprocess.check_output([*where, *command], text=True, stderr=DEVNULL).strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
 
 
 def cpu_name() -> str:

@@ -1,39 +1,38 @@
 """The run in the terminal: what is compared, a table per group of cases, the smallest lead."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console, Group
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from bench.contenders import OURS, PEERS
+from bench.accuracy import Accuracy
+from bench.cases import power_of_two
+from bench.contenders import OURS
 from bench.machine import Machine
-from bench.results import Row, leads
+from bench.results import Lead, Row, contender_names, leads
 
 SLOWER = "▼"  # stands out without colour, too
 NOISY = "~"
 BUSY = 0.15  # cores: what other processes may use before the report warns
 
 
-def intro(machine: Machine) -> Group:
-    """Return the first lines: what this is, on what it runs, who competes."""
+def intro(machine: Machine, idioms: Mapping[str, str], absent: Sequence[str]) -> Group:
+    """Return the first lines: what this is, on what it runs, who competes and who is absent."""
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="bold", no_wrap=True)
     grid.add_column()
     grid.add_row("machine", f"{machine.cpu}, {machine.cores} cores, {machine.system}")
-    grid.add_row(
-        "gradclip", f"{machine.gradclip}, ISA {machine.isa}, {_count(machine.threads, 'thread')}"
-    )
-    grid.add_row(
-        "others",
-        f"NumPy {machine.numpy}, SciPy {machine.scipy}, Python {machine.python}; "
-        f"BLAS: {'; '.join(machine.blas) or 'unknown'}",
-    )
+    grid.add_row("gradclip", f"ISA {machine.isa}, {_count(machine.threads, 'thread')}")
+    grid.add_row("BLAS", "; ".join(machine.blas) or "unknown")
+    grid.add_row("versions", ", ".join(f"{k} {v}" for k, v in machine.versions.items()))
     grid.add_row()
-    for contender in (OURS, *PEERS):
-        grid.add_row(contender.name, escape(contender.idiom))
-    title = Text("gradclip: global norm and clip, in place, against NumPy and SciPy", "bold")
+    for name, idiom in idioms.items():
+        grid.add_row(name, escape(idiom))
+    if absent:
+        grid.add_row("not installed", ", ".join(absent), style="dim")
+    title = Text("gradclip: global norm and clip, in place, against what else there is", "bold")
     return Group(title, Text(), grid, Text())
 
 
@@ -41,12 +40,12 @@ def how_to_read() -> Text:
     """Return the caption of all the tables."""
     return Text(
         "Upper line: gradclip's time per call and its share of the speed that memory and caches "
-        "allow, for a plain read and, where it clips, a plain multiplication in place; then "
+        "allow, for a plain read and, where it clips, a plain rewrite in place; then "
         f"how many times as long the others take (median of pairs; {SLOWER} gradclip is slower; "
         f"{NOISY} noisy: the middle half of the pairs spans more than a factor of 1.5). Lower "
         "line: GB/s of the bytes that must move (one read; where it clips, another read and a "
         "write), then the relative error of the norm, against the exact one. Every result is "
-        "verified.",
+        "verified. -: cannot clip these.",
         "dim",
     )
 
@@ -62,20 +61,39 @@ def table(title: str, rows: Sequence[Row]) -> Table:
         padding=(0, 1, 0, 0),
     )
     made.add_column("", no_wrap=True, min_width=18)
-    made.add_column(OURS.name, justify="right", no_wrap=True, min_width=13)
-    for contender in PEERS:
-        made.add_column(contender.name, justify="right", no_wrap=True, min_width=10)
+    names = contender_names(rows)
+    for name in names:
+        made.add_column(name, justify="right", no_wrap=True, min_width=10)
     for row in rows:
-        clips = "clips" if row.case.clips else "no clip"
-        label = Text.assemble(row.case.name, "\n", (f"{row.case.dtype}, {clips}", "dim"))
-        made.add_row(label, *(_cell(row, c.name) for c in (OURS, *PEERS)))
+        clips = "clips" if row.clips else "no clip"
+        label = Text.assemble(row.name, "\n", (f"{row.dtype}, {clips}", "dim"))
+        made.add_row(label, *(_cell(row, name) for name in names))
+    return made
+
+
+def accuracy(found: Accuracy) -> Table:
+    """Return the errors of the norms at a few lengths, and the norms at the brink of overflow."""
+    made = Table(
+        title="Relative error of the norm of so many float32 values; the norm of [1e20, 1e20]",
+        title_justify="left",
+        title_style="bold",
+        box=None,
+        pad_edge=False,
+    )
+    made.add_column("", no_wrap=True)
+    shown = range(0, len(found.elements), 2)
+    for k in shown:
+        made.add_column(power_of_two(found.elements[k].bit_length() - 1), justify="right")
+    made.add_column("[1e20, 1e20]", justify="right")
+    for name, errors in found.errors.items():
+        made.add_row(name, *(error(errors[k]) for k in shown), found.huge[name])
     return made
 
 
 def problems(rows: Sequence[Row]) -> list[str]:
     """Return a line for every contender that failed verification."""
     return [
-        f"{name} failed on {row.case.name} ({row.case.dtype}): {outcome.problem}"
+        f"{name} is wrong on {row.label}: {outcome.problem}"
         for row in rows
         for name, outcome in row.outcomes.items()
         if outcome.problem
@@ -94,13 +112,11 @@ def last_words(rows: list[Row]) -> Text:
         return Text.assemble(verdict, "Nothing to compare.")
     smallest = found[0]
     losses = sum(lead.ratio < 1 for lead in found)
-    case = smallest.case
-    clips = "clips" if case.clips else "nothing to clip"
     return Text.assemble(
         verdict,
         f"gradclip is slower in {losses} of {len(found)} comparisons. Smallest lead: ",
         (f"{times(smallest.ratio)}", "bold red" if losses else "bold green"),
-        f" against {smallest.peer}, {case.name} ({case.dtype}, {clips}).",
+        f" against {smallest.peer}, {smallest.row.label}.",
     )
 
 
@@ -136,22 +152,30 @@ def error(value: float | None) -> str:
     return "exact" if value < 1e-25 else f"{value:.0e}"
 
 
+def ratio(lead: Lead) -> str:
+    """Write a lead with its marks: ▼ ~0.94×."""
+    marks = f"{SLOWER} " * (lead.ratio < 1) + NOISY * lead.outcome.noisy
+    return f"{marks}{times(lead.ratio)}"
+
+
 def _cell(row: Row, name: str) -> Text:
-    outcome = row.outcomes[name]
-    if outcome.problem:
+    outcome = row.outcomes.get(name)
+    if outcome is None:
+        return Text("-")
+    if outcome.seconds is None:
         return Text.assemble(("WRONG", "bold red"), "\n", (error(outcome.error), "red"))
-    if name == OURS.name and outcome.seconds is not None:
+    if name == OURS.name:
         share = "" if row.of_ceiling is None else f" {row.of_ceiling:4.0%}"
         top = Text.assemble((duration(outcome.seconds), "bold"), share)
     elif outcome.ratio is None:
         top = Text("-")
     else:
-        slower = outcome.ratio < 1
-        marks = f"{SLOWER} " * slower + NOISY * outcome.noisy
-        top = Text(f"{marks}{times(outcome.ratio)}", "bold red" if slower else "green")
+        style = "bold red" if outcome.ratio < 1 else "green"
+        top = Text(ratio(Lead(outcome.ratio, name, row)), style)
     speed = row.gb_per_s(name)
     rate = "?" if speed is None else _three_digits(speed)
-    return Text.assemble(top, "\n", (f"{rate} {error(outcome.error):>5}", "dim"))
+    err = (f" {error(outcome.error):>5}", "bold red" if outcome.problem else "dim")
+    return Text.assemble(top, "\n", (rate, "dim"), err)
 
 
 def _three_digits(x: float) -> str:

@@ -1,9 +1,7 @@
 """One run: train, show what clipping does, time case after case, print, write the files."""
 
-import dataclasses
-import json
+from collections.abc import Sequence
 from itertools import groupby
-from pathlib import Path
 from time import perf_counter
 
 from rich.console import Console
@@ -17,44 +15,44 @@ from rich.progress import (
 )
 
 import gradclip
-from bench import cases, digits, lesson, machine, report
-from bench.contenders import OURS, PEERS
+from bench import accuracy, cases, digits, lesson, machine, peers, record, report, sweep
+from bench.contenders import OURS, Contender
 from bench.measure import Tick, measure
 from bench.results import Row
 
-SCHEMA = 1  # of the JSON file; raised when a reader of the old one would misread the new one
 
-
-def run(mode_name: str, threads: int | None, json_file: Path | None, plot_file: Path | None) -> int:
-    """Run a mode with so many threads; return 1 if a result of gradclip's was wrong, else 0."""
+def run(mode: cases.Mode, others: Sequence[Contender], threads: int | None) -> record.Run:
+    """Run a mode against these peers with so many threads, and print what it finds."""
     console = report.console()
     start = perf_counter()
     neighbours = machine.Neighbours()
     with gradclip.threads(threads or gradclip.get_num_threads()):
-        where = machine.describe()
-        console.print(report.intro(where))
+        fewer = sweep.fewer_threads(gradclip.get_num_threads()) if mode.thread_counts else []
+        contenders = [OURS, *fewer, *others]
+        idioms = {c.name: c.idiom for c in contenders}
+        where = machine.describe({package for c in contenders for package in c.needs})
+        console.print(report.intro(where, idioms, peers.absent()))
         training = digits.train()
         real = cases.digits(training)
         console.print(lesson.table(training, real))
         console.print(report.how_to_read())
         console.print()
-        mode = cases.mode(mode_name)
-        rows = time_all([*real, *mode.cases], mode.seconds, console)
+        rows = time_all([*real, *mode.make()], contenders, mode.seconds, console)
+        errors = accuracy.measure([OURS, *others], mode.largest)
+    console.print(report.accuracy(errors))
+    console.print()
+    if mode.thread_counts:
+        console.print(sweep.summary(rows))
     elapsed = perf_counter() - start
-    others = neighbours.cores()
-    console.print(report.aftermath(elapsed, others))
+    busy = neighbours.cores()
+    console.print(report.aftermath(elapsed, busy))
     console.print(report.last_words(rows))
-    if json_file:
-        facts = {"mode": mode_name, "seconds": elapsed, "cores_used_by_others": others}
-        write_json(json_file, where, rows, facts)
-    if plot_file:
-        from bench.plot import draw  # matplotlib takes its time to load
-
-        draw(rows, where, plot_file)
-    return int(any(row.outcomes[OURS.name].problem for row in rows))
+    return record.Run(mode.name, elapsed, busy, where, idioms, rows, errors)
 
 
-def time_all(todo: list[cases.Case], seconds: float, console: Console) -> list[Row]:
+def time_all(
+    todo: Sequence[cases.Case], contenders: Sequence[Contender], seconds: float, console: Console
+) -> list[Row]:
     """Time all cases and print each group's table as soon as it is done."""
     rows: list[Row] = []
     columns = (
@@ -73,7 +71,7 @@ def time_all(todo: list[cases.Case], seconds: float, console: Console) -> list[R
             for case in members:
                 bar.update(task, description=f"{case.name}, {case.dtype}")
                 tick = ticker(bar, task, len(rows) + len(done))
-                done.append(measure(case, OURS, PEERS, seconds, tick))
+                done.append(measure(case, contenders, seconds, tick))
             console.print(report.table(group, done))
             for line in report.problems(done):
                 console.print(line, style="red")
@@ -93,17 +91,3 @@ def ticker(bar: Progress, task: TaskID, cases_done: int) -> Tick:
             drawn = perf_counter()
 
     return tick
-
-
-def write_json(
-    file: Path, where: machine.Machine, rows: list[Row], facts: dict[str, object]
-) -> None:
-    """Write everything that was measured, and some facts about the run."""
-    found = {
-        "schema": SCHEMA,
-        **facts,
-        "machine": dataclasses.asdict(where),
-        "contenders": {c.name: c.idiom for c in (OURS, *PEERS)},
-        "rows": [row.as_dict() for row in rows],
-    }
-    file.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,0 +1,90 @@
+"""Numba: norm and scaling compiled as one function, in parallel where that pays."""
+
+import math
+from functools import cache, partial
+from typing import Any
+
+import numpy as np
+
+from bench import dtypes
+from bench.contenders import Clip, Contender
+from bench.exact import Array
+from bench.gradients import Gradients
+
+# Elements. Below, one thread is as fast: 100 k take 7 µs, or 8 µs on 2 threads.
+PARALLEL_FROM = 2**17
+# Elements of the parts that threads share out; more and smaller ones cost a few per cent.
+PART = 2**16
+
+
+def _numba(grads: Gradients) -> Clip:
+    from numba.typed import List
+
+    parallel = sum(g.size for g in grads.flat) >= PARALLEL_FROM
+    clip_one, clip_parts = kernels(parallel=parallel)
+    if len(grads.flat) == 1:  # 49 µs for 1 M elements; as a list of parts 64 µs
+        clip = partial(clip_one, grads.flat[0])
+    else:
+        # A typed list: it enters in 0.5 µs, where a tuple or reflected list is unpacked each time.
+        clip = partial(clip_parts, List(parts(grads.flat)))
+    clip(math.inf)  # compiles
+    return clip
+
+
+def parts(flat: list[Array]) -> list[Array]:
+    """Return views of the arrays' parts, which are about equal work where arrays are not."""
+    return [g[start : start + PART] for g in flat for start in range(0, g.size, PART)]
+
+
+@cache
+def kernels(*, parallel: bool) -> tuple[Any, Any]:
+    """Return two functions to be compiled for each dtype: for one array, for a list of parts."""
+    from numba import njit, prange
+
+    quick = njit(fastmath=True)
+    either = njit(fastmath=True, parallel=parallel)
+
+    def sum_of_squares(g: Any) -> Any:
+        total = g.dtype.type(0)
+        for i in range(g.size):
+            total += g[i] * g[i]
+        return total
+
+    def scale_(g: Any, scale: Any) -> None:
+        for i in range(g.size):
+            g[i] *= scale
+
+    squares, scaled = quick(sum_of_squares), quick(scale_)
+
+    def clip_one(g: Any, max_norm: float) -> float:
+        total = g.dtype.type(0)
+        for i in prange(g.size):
+            total += g[i] * g[i]
+        norm = math.sqrt(total)
+        if norm > max_norm:
+            scale = g.dtype.type(max_norm / norm)
+            for i in prange(g.size):
+                g[i] *= scale
+        return norm
+
+    def clip_parts(parts: Any, max_norm: float) -> float:
+        total = 0.0
+        for k in prange(len(parts)):
+            total += squares(parts[np.intp(k)])
+        norm = math.sqrt(total)
+        if norm > max_norm:
+            scale = parts[0].dtype.type(max_norm / norm)
+            for k in prange(len(parts)):
+                scaled(parts[np.intp(k)], scale)
+        return norm
+
+    return either(clip_one), either(clip_parts)
+
+
+NUMBA = Contender(
+    "numba",
+    "@njit(parallel=True, fastmath=True): both loops in one function, over a typed list",
+    _numba,
+    ("numba",),
+    dtypes=(*dtypes.WIDE, *dtypes.COMPLEX),
+)

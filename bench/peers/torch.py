@@ -1,0 +1,44 @@
+"""PyTorch's clip_grad_norm_, on parameters whose gradients are the NumPy arrays themselves."""
+
+from typing import Any
+
+import numpy as np
+
+from bench.contenders import Clip, Contender
+from bench.exact import Array
+from bench.gradients import Gradients
+
+
+def _torch(grads: Gradients) -> Clip:
+    from torch.nn import Parameter
+    from torch.nn.utils import clip_grad_norm_
+
+    params = []
+    for array in grads.arrays:
+        grad = tensor(array)
+        param = Parameter(grad)  # nobody reads its values: they need no memory of their own
+        param.grad = grad
+        params.append(param)
+
+    def clip(max_norm: float) -> float:
+        return float(clip_grad_norm_(params, max_norm))
+
+    return clip
+
+
+def tensor(array: Array) -> Any:
+    """Return a tensor that shares an array's memory; from_numpy knows no bfloat16."""
+    import torch
+
+    if array.dtype.name == "bfloat16":
+        return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
+    return torch.from_numpy(array)
+
+
+TORCH = Contender(
+    "torch",
+    "float(torch.nn.utils.clip_grad_norm_(params, max_norm))",
+    _torch,
+    ("torch",),
+    epsilon=1e-6,
+)
