@@ -47,3 +47,10 @@ def mutants(session: nox.Session) -> None:
     """Break each promise once and see a test fail."""
     session.install(".[test]", *nox.project.dependency_groups(PROJECT, "build"))
     session.run("python", "tests/mutants.py", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Guard the speed: a few ratios to NumPy, each above a floor."""
+    session.install(".[bench]", *nox.project.dependency_groups(PROJECT, "bench"))
+    session.run("pytest", "bench/test_regression.py", *session.posargs)
