@@ -21,7 +21,7 @@ def parser() -> argparse.ArgumentParser:
     )
     modes = made.add_mutually_exclusive_group()
     for name, text in (
-        ("quick", "the main cases: two minutes"),
+        ("quick", "the main cases: half a minute"),
         ("full", "every dtype and number of arrays: half an hour"),
         ("sweep", "every size, and fewer threads: a quarter of an hour"),
     ):
@@ -43,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
     compare.set_defaults(command="compare")
     plot = commands.add_parser("plot", help="draw the pictures of a run again")
     plot.add_argument("file", type=Path, metavar="RUN.json")
-    plot.add_argument("folder", type=folder, metavar="FOLDER")
+    plot.add_argument("plot", type=folder, metavar="FOLDER")
     plot.set_defaults(command="plot")
     return made
 

@@ -165,7 +165,7 @@ class Mode:
     thread_counts: bool = False
 
 
-IN_SWEEP = ("np.vdot", "one-buffer", "scipy-blas", "torch")
+IN_SWEEP = ("np.dot", "one-buffer", "scipy-blas", "torch")
 MODES = (
     Mode("quick", quick, 0.5, 20),
     Mode("default", default, 2.0, 24),

@@ -26,8 +26,8 @@ def do(options: argparse.Namespace) -> int:
         found = run(mode, peers.choose(options.peers, mode.peers), options.threads)
         if options.json:
             record.write(found, options.json)
-    if folder := options.folder if options.command == "plot" else options.plot:
+    if options.plot:
         from bench.plots import draw  # matplotlib takes its time to load
 
-        draw(found, folder)
+        draw(found, options.plot)
     return int(any(row.outcomes[OURS.name].problem for row in found.rows))

@@ -10,7 +10,7 @@ from bench import exact
 from bench.cases import Case
 from bench.contenders import OURS, Contender
 from bench.digits import LAYERS, MAX_NORM, STEPS, Training
-from bench.peers.numpy import VDOT as BESIDE
+from bench.peers.numpy import DOT as BESIDE
 
 
 def norm_after(case: Case, contender: Contender) -> Decimal:

@@ -9,7 +9,7 @@ from bench.peers import numba, numexpr, numpy, optax, scipy, torch
 
 PEERS: tuple[Contender, ...] = (
     numpy.SQUARE,
-    numpy.VDOT,
+    numpy.DOT,
     numpy.ONE_BUFFER,
     scipy.BLAS,
     numexpr.NUMEXPR,
