@@ -170,5 +170,5 @@ MODES = (
     Mode("quick", quick, 0.5, 20),
     Mode("default", default, 2.0, 24),
     Mode("full", full, 2.5, 28),
-    Mode("sweep", sweep, 1.0, 28, IN_SWEEP, thread_counts=True),
+    Mode("sweep", sweep, 2.0, 28, IN_SWEEP, thread_counts=True),
 )
