@@ -4,8 +4,6 @@ import math
 from functools import cache, partial
 from typing import Any
 
-import numpy as np
-
 from bench import dtypes
 from bench.contenders import Clip, Contender
 from bench.exact import Array
@@ -70,12 +68,12 @@ def kernels(*, parallel: bool) -> tuple[Any, Any]:
     def clip_parts(parts: Any, max_norm: float) -> float:
         total = 0.0
         for k in prange(len(parts)):
-            total += squares(parts[np.intp(k)])
+            total += squares(parts.getitem_unchecked(k))  # 1,000 arrays: 25 µs; parts[k]: 76
         norm = math.sqrt(total)
         if norm > max_norm:
             scale = parts[0].dtype.type(max_norm / norm)
             for k in prange(len(parts)):
-                scaled(parts[np.intp(k)], scale)
+                scaled(parts.getitem_unchecked(k), scale)
         return norm
 
     return either(clip_one), either(clip_parts)
