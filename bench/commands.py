@@ -9,7 +9,7 @@ from bench.run import run
 
 
 def do(options: argparse.Namespace) -> int:
-    """Do it and return the exit status; 1 if a result of gradclip's was wrong.
+    """Do it and return the exit status; 1 if a run has found a result of gradclip's wrong.
 
     Raises
     ------
@@ -18,16 +18,21 @@ def do(options: argparse.Namespace) -> int:
     """
     if options.command == "compare":
         report.console().print(compare.table(*map(record.read, (options.before, options.after))))
-        return 0
-    if options.command == "plot":
-        found = record.read(options.file)
+    elif options.command == "plot":
+        draw(record.read(options.file), options)
     else:
         (mode,) = (mode for mode in MODES if mode.name == options.mode)
         found = run(mode, peers.choose(options.peers, mode.peers), options.threads)
         if options.json:
             record.write(found, options.json)
-    if options.plot:
-        from bench.plots import draw  # matplotlib takes its time to load
+        if options.plot:
+            draw(found, options)
+        return int(any(row.outcomes[OURS.name].problem for row in found.rows))
+    return 0
 
-        draw(found, options.plot)
-    return int(any(row.outcomes[OURS.name].problem for row in found.rows))
+
+def draw(found: record.Run, options: argparse.Namespace) -> None:
+    """Draw the pictures of a run."""
+    from bench import plots  # matplotlib takes its time to load
+
+    plots.draw(found, options.plot)

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from bench.contenders import OURS, is_ours
 from bench.record import Run
-from bench.report import times
+from bench.report import NOISY, times
 from bench.results import Row
 
 NOTEWORTHY = 1.05  # changes of more than 5 % stand out
@@ -26,16 +26,25 @@ class Change:
     """One case in both runs: gradclip's time in the second over that in the first.
 
     `by_peer` takes either time relative to the peer's in the same run; `plain` as they are.
+    `noisy` are the peers whose ratio was noisy in one of the runs.
     """
 
     label: str
     by_peer: dict[str, float]
+    noisy: set[str]
     plain: float
 
     @property
     def overall(self) -> float:
-        """The median over the peers, or without any the ratio of the plain times."""
-        return median(self.by_peer.values()) if self.by_peer else self.plain
+        """The median over the quiet peers; else over all; without any, the plain ratio."""
+        quiet = [ratio for name, ratio in self.by_peer.items() if name not in self.noisy]
+        return median(quiet or [*self.by_peer.values()] or [self.plain])
+
+    def cell(self, peer: str) -> str:
+        """Write the change relative to one peer."""
+        if peer not in self.by_peer:
+            return "-"
+        return NOISY * (peer in self.noisy) + times(self.by_peer[peer])
 
 
 def changes(before: Run, after: Run) -> list[Change]:
@@ -50,26 +59,28 @@ def _change(a: Row, b: Row) -> Change | None:
     own_a, own_b = a.outcomes[OURS.name].seconds, b.outcomes[OURS.name].seconds
     if own_a is None or own_b is None:
         return None
-    by_peer = {
-        name: ratio_a / ratio_b
-        for name in a.outcomes
-        if not is_ours(name)
-        and (ratio_a := a.outcomes[name].ratio) is not None
-        and name in b.outcomes
-        and (ratio_b := b.outcomes[name].ratio) is not None
-    }
-    return Change(b.label, by_peer, own_b / own_a)
+    by_peer: dict[str, float] = {}
+    noisy: set[str] = set()
+    for name in a.outcomes.keys() & b.outcomes.keys():
+        one, other = a.outcomes[name], b.outcomes[name]
+        if one.ratio is not None and other.ratio is not None and not is_ours(name):
+            by_peer[name] = one.ratio / other.ratio
+            if one.noisy or other.noisy:
+                noisy.add(name)
+    return Change(b.label, by_peer, noisy, own_b / own_a)
 
 
 def table(before: Run, after: Run) -> Group:
     """Return warnings, the changes and the cases that only one of the runs has."""
     found = changes(before, after)
-    peers = list(dict.fromkeys(name for change in found for name in change.by_peer))
+    compared = {name for change in found for name in change.by_peer}
+    peers = [name for name in before.contenders if name in compared]
     made = Table(
         title="gradclip's time in B over its time in A, each relative to the same peer's",
         title_justify="left",
         title_style="bold",
-        caption="Above 1× B is slower. Overall: the median over the peers. Time: not relative.",
+        caption="Above 1× B is slower. ~: noisy in A or B. Overall: the median over the peers that "
+        "are not. Time: not relative.",
         caption_justify="left",
         box=None,
         pad_edge=False,
@@ -78,8 +89,8 @@ def table(before: Run, after: Run) -> Group:
     for heading in ("overall", *peers, "time"):
         made.add_column(heading, justify="right", no_wrap=True)
     for change in found:
-        ratios = (times(change.by_peer[p]) if p in change.by_peer else "-" for p in peers)
-        made.add_row(change.label, _overall(change), *ratios, times(change.plain))
+        cells = map(change.cell, peers)
+        made.add_row(change.label, _overall(change), *cells, times(change.plain))
     return Group(*_differences(before, after), made, *_alone(before, after))
 
 

@@ -36,10 +36,10 @@ def verify(contender: Contender, clip: Clip, grads: Gradients, *, clips: bool) -
     # Scaled by the contender's own norm: `error` judges that one.
     scale = max_norm / (norm + contender.epsilon) if clips else 1.0
     wrong = sum(_wrong(real(a), real(b), scale, ours=ours) for a, b in grads.pieces)
-    problems = [f"{wrong:,} elements are wrong"] if wrong else []
+    problems = [f"wrong elements: {wrong:,}"] if wrong else []
     if not error <= dtypes.worst_norm(grads.arrays[0].dtype.name, ours=ours):
-        problems.append(f"the norm is off by {error:.0e}")
-    return Verdict(error, " and ".join(problems) or None, not wrong and error <= FAR_OFF)
+        problems.append(f"norm off by {error:.0e}")
+    return Verdict(error, ", ".join(problems) or None, not wrong and error <= FAR_OFF)
 
 
 def _wrong(piece: Array, values: Array, scale: float, *, ours: bool) -> int:

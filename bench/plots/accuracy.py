@@ -34,12 +34,12 @@ def draw(run: Run, folder: Path) -> None:
             lines.append(style.plot_line(axes, name, *zip(*points, strict=True)))
             exact = [n for n, error in points if error == FLOOR]
             axes.plot(exact, [FLOOR] * len(exact), "o", color="white", markersize=2.5, zorder=5)
-    axes.axhline(BOUND, color=style.LOOKS[OURS.name][0], linestyle="--", linewidth=1.3)
+    axes.axhline(BOUND, color=style.look(OURS.name)[0], linestyle="--", linewidth=1.3)
     axes.text(
         found.elements[0],
         BOUND * 1.5,
         f"{OURS.name}'s promise, whatever the length: 2⁻⁴⁴",
-        color=style.LOOKS[OURS.name][0],
+        color=style.look(OURS.name)[0],
     )
     axes.set_xlim(found.elements[0], found.elements[-1])
     axes.set_ylim(FLOOR / 3, 1)
@@ -61,13 +61,13 @@ def draw(run: Run, folder: Path) -> None:
 def near_overflow(axes: Axes, found: Accuracy) -> None:
     """Write what each contender takes for the norm of two values whose squares are too large."""
     axes.axis("off")
-    axes.set_ylim(len(found.huge) + 2.2, 0)
+    axes.set_ylim(max(11, len(found.huge) + 2), 0)  # in lines of text
     axes.text(0, 0.3, "The norm of [1e20, 1e20]", fontweight="bold", fontsize=11)
     axes.text(0, 0.95, "fits float32; the squares do not", color="0.3")
     truth = float(np.hypot(*HUGE.astype(np.float64)))
     for y, (name, text) in enumerate(found.huge.items(), start=2):
         right = abs(float(text) / truth - 1) < 1e-6
-        axes.text(0, y, name, color=style.LOOKS[name][0], fontsize=10.5)
+        axes.text(0, y, name, color=style.look(name)[0], fontsize=10.5)
         mark, colour = ("✓", "#006000") if right else ("✗", "#B00000")
         axes.text(0.5, y, f"{text} {mark}", color=colour, fontsize=10.5)
 

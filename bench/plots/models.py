@@ -49,7 +49,7 @@ def panel(axes: Axes, row: Row, peers: Sequence[str]) -> None:
     axes.set_xlim(0, max(1.5, *ratios.values()) * 1.25)
     for y, peer in enumerate(peers):
         ratio = ratios.get(peer, 0.0)
-        axes.barh(y, ratio, 0.72, color=style.LOOKS[peer][0])
+        axes.barh(y, ratio, 0.72, color=style.look(peer)[0])
         text = f" {ratio:.3g}×" if ratio else " not timed"
         colour = "#B00000" if 0 < ratio < 1 else "black"  # there gradclip is the slower one
         axes.text(max(ratio, 1), y, text, va="center", fontsize=10, color=colour)

@@ -25,6 +25,12 @@ COLOURS = (
 MARKERS = ("o", "s", "^", "v", "D", "P", "X", "*", "h")
 NAMES = (OURS.name, *(peer.name for peer in PEERS))
 LOOKS = {n: (c, m) for n, c, m in zip(NAMES, COLOURS, MARKERS, strict=True)}
+UNKNOWN = ("#606060", ".")  # a peer that only another version of the harness has
+
+
+def look(name: str) -> tuple[str, str]:
+    """Return a contender's colour and marker."""
+    return LOOKS.get(name, UNKNOWN)
 
 
 @dataclass(frozen=True)
@@ -39,7 +45,7 @@ class Line:
 
 def plot_line(axes: Axes, name: str, xs: Sequence[float], ys: Sequence[float]) -> Line:
     """Draw a contender's line, gradclip's heavier and on top, and return what labels it."""
-    colour, marker = LOOKS[name]
+    colour, marker = look(name)
     ours = name == OURS.name
     axes.plot(
         xs,
