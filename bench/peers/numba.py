@@ -9,7 +9,7 @@ from bench.contenders import Clip, Contender
 from bench.exact import Array
 from bench.gradients import Gradients
 
-# Elements. Below, one thread is as fast: 100 k take 7 µs, or 8 µs on 2 threads.
+# Elements. Below, one thread is quicker: 100 k take 4.4 µs, on 2 threads 4.8; 200 k 9.7 and 7.4.
 PARALLEL_FROM = 2**17
 # Elements of the parts that threads share out; more and smaller ones cost a few per cent.
 PART = 2**16
@@ -23,7 +23,7 @@ def _numba(grads: Gradients) -> Clip:
     if len(grads.flat) == 1:  # 49 µs for 1 M elements; as a list of parts 64 µs
         clip = partial(clip_one, grads.flat[0])
     else:
-        # A typed list: it enters in 0.5 µs, where a tuple or reflected list is unpacked each time.
+        # A typed list: 10 arrays take 1.0 µs, as a tuple 1.1, as a reflected list 80.
         clip = partial(clip_parts, List(parts(grads.flat)))
     clip(math.inf)  # compiles
     return clip

@@ -11,7 +11,8 @@ from bench.gradients import Gradients
 
 def _blas(grads: Gradients) -> Clip:
     flat = grads.flat
-    # The dot product, not nrm2, which guards against overflow and takes 2 to 8 times as long.
+    # The dot product, not nrm2, which guards against overflow and takes 2 to 8 times as long;
+    # scal, since axpy would need a second array.
     dot, scal = get_blas_funcs(("dot", "scal"), (flat[0],))
 
     def clip(max_norm: float) -> float:

@@ -20,6 +20,8 @@ def _torch(grads: Gradients) -> Clip:
         param.grad = grad
         params.append(param)
 
+    # `foreach` stays at its default, which is the quickest: 2.2 ms for 1,000 arrays of 256, as is
+    # True; False takes 6.8 ms. One array of 1 M takes 0.14 ms in any case.
     def clip(max_norm: float) -> float:
         return float(clip_grad_norm_(params, max_norm))
 
