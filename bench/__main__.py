@@ -22,7 +22,7 @@ def parser() -> argparse.ArgumentParser:
     modes = made.add_mutually_exclusive_group()
     for name, text in (
         ("quick", "the main cases: half a minute"),
-        ("full", "every dtype and number of arrays: half an hour"),
+        ("full", "every dtype and number of arrays: a quarter of an hour"),
         ("sweep", "every size, and fewer threads: a quarter of an hour"),
     ):
         modes.add_argument(f"--{name}", action="store_const", dest="mode", const=name, help=text)
@@ -36,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--json", type=writable, metavar="FILE", help="write all figures there")
     made.add_argument("--plot", type=folder, metavar="FOLDER", help="draw pictures there")
     made.set_defaults(mode="default", command="run")
-    commands = made.add_subparsers(title="on what runs have written", metavar="")
+    commands = made.add_subparsers(title="what to do with the files of runs", metavar="COMMAND")
     compare = commands.add_parser("compare", help="what changed from one run to another")
     compare.add_argument("before", type=Path, metavar="A.json")
     compare.add_argument("after", type=Path, metavar="B.json")

@@ -55,7 +55,7 @@ def draw(run: Run, folder: Path) -> None:
     style.label_ends(axes, lines)
     near_overflow(beside, found)
     style.head(figure, title(found), "Lower is better; both axes are logarithmic")
-    style.save(figure, run.machine, folder / "accuracy.png")
+    style.save(figure, run, folder / "accuracy.png")
 
 
 def near_overflow(axes: Axes, found: Accuracy) -> None:

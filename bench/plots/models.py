@@ -40,7 +40,7 @@ def draw(run: Run, folder: Path) -> None:
         f"Time to clip all gradients, in multiples of {OURS.name}'s time (black line). Longer bars "
         "are slower",
     )
-    style.save(figure, run.machine, folder / "models.png")
+    style.save(figure, run, folder / "models.png")
 
 
 def panel(axes: Axes, row: Row, peers: Sequence[str]) -> None:

@@ -40,7 +40,7 @@ def draw(run: Run, folder: Path) -> None:
         "One float32 array. Higher is faster; both axes are logarithmic; the grey area is what "
         "memory and caches allow",
     )
-    style.save(figure, run.machine, folder / "speed.png")
+    style.save(figure, run, folder / "speed.png")
 
 
 def panel(axes: Axes, rows: Sequence[Row]) -> None:

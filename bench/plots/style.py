@@ -13,8 +13,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.contenders import OURS
-from bench.machine import Machine
 from bench.peers import PEERS
+from bench.record import Run
+from bench.report import BUSY
 
 # Okabe and Ito's palette, told apart by the colour-blind, with a darker yellow, a grey and an
 # indigo; the markers help in black and white. The strongest colour is gradclip's.
@@ -130,10 +131,13 @@ def head(figure: Figure, title: str, below: str) -> None:
     figure.text(0.012, top, below, fontsize=10.5, color="0.3", verticalalignment="top")
 
 
-def save(figure: Figure, machine: Machine, file: Path) -> None:
+def save(figure: Figure, run: Run, file: Path) -> None:
     """Write where the figures come from below the picture, and the picture to its file."""
-    versions = ", ".join(f"{name} {version}" for name, version in machine.versions.items())
+    machine, others = run.machine, run.cores_used_by_others
     text = f"{machine.cpu}, {machine.cores} cores, {machine.isa}, {machine.threads} threads · "
-    figure.text(0.012, 0.1 / figure.get_figheight(), text + versions, fontsize=7.5, color="0.4")
+    text += ", ".join(f"{name} {version}" for name, version in machine.versions.items())
+    if others is not None and others > BUSY:
+        text += f" · a busy machine: others used {others:.1f} cores"
+    figure.text(0.012, 0.1 / figure.get_figheight(), text, fontsize=7.5, color="0.4")
     figure.savefig(file, dpi=130)
     plt.close(figure)
