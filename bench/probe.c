@@ -49,8 +49,8 @@ static long long read_all(const char* p, size_t n) {
   return sum;
 }
 
-/* Add a zero that the compiler does not know: as quick as a multiplication, and the values stay what
- * they are in every dtype. */
+/* Add a zero that the compiler does not know: as quick as a multiplication, and the values stay
+ * what they are in every dtype. */
 static void rewrite_all(char* p, size_t n) {
   volatile long long zero = 0;
   const Longs addend = (Longs){0} + zero;
