@@ -1,4 +1,4 @@
-"""Command line: ``python3 -m bench``, ``… compare A.json B.json``, ``… plot RUN.json FOLDER``."""
+"""Command line: ``python3 -m bench``, and ``… compare``, ``… plot``, ``… table`` for its files."""
 
 import argparse
 import sys
@@ -22,7 +22,7 @@ def parser() -> argparse.ArgumentParser:
     modes = made.add_mutually_exclusive_group()
     for name, text in (
         ("quick", "the main cases: half a minute"),
-        ("full", "every dtype and number of arrays: a quarter of an hour"),
+        ("full", "float32 and float64 in every group, other dtypes once: a quarter of an hour"),
         ("sweep", "every size, and fewer threads: a quarter of an hour"),
     ):
         modes.add_argument(f"--{name}", action="store_const", dest="mode", const=name, help=text)
@@ -45,6 +45,9 @@ def parser() -> argparse.ArgumentParser:
     plot.add_argument("file", type=Path, metavar="RUN.json")
     plot.add_argument("plot", type=folder, metavar="FOLDER")
     plot.set_defaults(command="plot")
+    table = commands.add_parser("table", help="print the tables of a run as Markdown")
+    table.add_argument("file", type=Path, metavar="RUN.json")
+    table.set_defaults(command="table")
     return made
 
 

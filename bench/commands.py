@@ -1,8 +1,8 @@
-"""What the command line asks for: a run, a comparison of two, the pictures of one."""
+"""What the command line asks for: a run, a comparison of two, the pictures or tables of one."""
 
 import argparse
 
-from bench import compare, peers, record, report
+from bench import compare, markdown, peers, record, report
 from bench.cases import MODES
 from bench.contenders import OURS
 from bench.run import run
@@ -20,6 +20,8 @@ def do(options: argparse.Namespace) -> int:
         report.console().print(compare.table(*map(record.read, (options.before, options.after))))
     elif options.command == "plot":
         draw(record.read(options.file), options)
+    elif options.command == "table":
+        print(markdown.tables(record.read(options.file)))
     else:
         (mode,) = (mode for mode in MODES if mode.name == options.mode)
         found = run(mode, peers.choose(options.peers, mode.peers), options.threads)

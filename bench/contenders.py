@@ -23,7 +23,8 @@ class Contender:
     """A way to clip: its short name, the code that the legend shows, and how to make it.
 
     `needs` names the packages it is made of, `storage` where it wants the gradients, `setting`
-    what is in force around its batches, `epsilon` what it adds to the norm before it divides.
+    what is in force around its batches, `epsilon` what it adds to the norm before it divides,
+    `threads` tells how many it uses.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Contender:
     storage: type[Gradients] = Gradients
     setting: Setting = nullcontext
     epsilon: float = 0.0
+    threads: Callable[[], int] | None = None
 
     @property
     def key(self) -> str:

@@ -3,7 +3,7 @@
 import os
 import platform
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -27,12 +27,13 @@ class Machine:
     blas: list[str]
     isa: str
     threads: int
+    peer_threads: dict[str, int]  # of those that tell
     compiler: str
     commit: str | None  # of the checkout that the harness lies in, and whether it has changes
     dirty: bool | None
 
 
-def describe(packages: Iterable[str]) -> Machine:
+def describe(packages: Iterable[str], peer_threads: Mapping[str, int]) -> Machine:
     """Return a description of this machine and of what is used on it: these packages, too."""
     config: dict[str, Any] = gradclip.show_config(mode="dicts")
     isa = config.get("isa", "?")
@@ -49,6 +50,7 @@ def describe(packages: Iterable[str]) -> Machine:
         blas=blas_libraries(),
         isa=str(isa.get("in_use", "?") if isinstance(isa, dict) else isa),
         threads=gradclip.get_num_threads(),
+        peer_threads=dict(peer_threads),
         compiler=str(config.get("compiler", "?")),
         commit=git("rev-parse", "HEAD"),
         dirty=None if (changes := git("status", "--porcelain")) is None else bool(changes),

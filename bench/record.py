@@ -13,7 +13,7 @@ from bench.accuracy import Accuracy
 from bench.machine import Machine
 from bench.results import Outcome, Row
 
-SCHEMA = 2  # raised when a reader of the old one would misread the new one
+SCHEMA = 3  # raised when a reader of the old one would misread the new one
 
 
 @dataclass(frozen=True)
@@ -47,14 +47,14 @@ def read(file: Path) -> Run:
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
         schema = found.pop("schema", None)
-    except (OSError, ValueError, AttributeError) as error:
+        if schema != SCHEMA:
+            raise Refused(f"{file}: schema {schema}, but this harness reads {SCHEMA}; run it again")
+        found["machine"] = Machine(**found["machine"])
+        found["rows"] = [_row(row) for row in found["rows"]]
+        found["accuracy"] = Accuracy(**found["accuracy"])
+        return Run(**found)
+    except (OSError, ValueError, AttributeError, TypeError, KeyError) as error:
         raise Refused(f"{file}: not a run of this harness ({error})") from None
-    if schema != SCHEMA:
-        raise Refused(f"{file}: schema {schema}, but this harness reads {SCHEMA}; run it again")
-    found["machine"] = Machine(**found["machine"])
-    found["rows"] = [_row(row) for row in found["rows"]]
-    found["accuracy"] = Accuracy(**found["accuracy"])
-    return Run(**found)
 
 
 def _row(found: dict[str, Any]) -> Row:

@@ -1,6 +1,6 @@
 """The run in the terminal: what is compared, a table per group of cases, the smallest lead."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from rich.console import Console, Group
 from rich.markup import escape
@@ -26,6 +26,9 @@ def intro(machine: Machine, idioms: Mapping[str, str], absent: Sequence[str]) ->
     grid.add_row("machine", f"{machine.cpu}, {machine.cores} cores, {machine.system}")
     grid.add_row("gradclip", f"ISA {machine.isa}, {_count(machine.threads, 'thread')}")
     grid.add_row("BLAS", "; ".join(machine.blas) or "unknown")
+    if machine.peer_threads:
+        counts = machine.peer_threads.items()
+        grid.add_row("others", ", ".join(f"{k}: {_count(n, 'thread')}" for k, n in counts))
     grid.add_row("versions", ", ".join(f"{k} {v}" for k, v in machine.versions.items()))
     grid.add_row()
     for name, idiom in idioms.items():
@@ -93,7 +96,8 @@ def accuracy(found: Accuracy) -> Table:
 def problems(rows: Sequence[Row]) -> list[str]:
     """Return a line for every contender that failed verification."""
     return [
-        f"{name} is wrong on {row.label}: {outcome.problem}"
+        f"{name} is {'wrong' if outcome.seconds is None else 'imprecise'} on {row.label}: "
+        f"{outcome.problem}"
         for row in rows
         for name, outcome in row.outcomes.items()
         if outcome.problem
@@ -103,21 +107,27 @@ def problems(rows: Sequence[Row]) -> list[str]:
 def last_words(rows: list[Row]) -> Text:
     """Return the summary: how often gradclip is slower, and where its lead is smallest."""
     found = leads(rows)
-    wrong = [name for row in rows for name, one in row.outcomes.items() if one.problem]
-    whose = ", ".join(sorted(set(wrong)))
-    verdict: tuple[str, str] | str = "All results are right. "
-    if wrong:
-        verdict = (f"{_count(len(wrong), 'result')} WRONG, of: {whose}. ", "bold red")
+    verdict = Text(" ").join(_verdicts(rows)) if any(problems(rows)) else "All results are right."
     if not found:
-        return Text.assemble(verdict, "Nothing to compare.")
+        return Text.assemble(verdict, " Nothing to compare.")
     smallest = found[0]
     losses = sum(lead.ratio < 1 for lead in found)
     return Text.assemble(
         verdict,
-        f"gradclip is slower in {losses} of {len(found)} comparisons. Smallest lead: ",
+        f" gradclip is slower in {losses} of {len(found)} comparisons. Smallest lead: ",
         (f"{times(smallest.ratio)}", "bold red" if losses else "bold green"),
         f" against {smallest.peer}, {smallest.row.label}.",
     )
+
+
+def _verdicts(rows: Sequence[Row]) -> Iterator[Text]:
+    """Yield whose results are wrong, and whose norms are only imprecise."""
+    bad = [(name, one) for row in rows for name, one in row.outcomes.items() if one.problem]
+    for word, timed, style in (("WRONG", False, "bold red"), ("imprecise", True, "red")):
+        whose = [name for name, one in bad if (one.seconds is not None) == timed]
+        if whose:
+            named = ", ".join(sorted(set(whose)))
+            yield Text(f"{_count(len(whose), 'result')} {word}, of: {named}.", style)
 
 
 def aftermath(seconds: float, others: float | None) -> Text:

@@ -30,7 +30,8 @@ def run(mode: cases.Mode, others: Sequence[Contender], threads: int | None) -> r
         fewer = sweep.fewer_threads(gradclip.get_num_threads()) if mode.thread_counts else []
         contenders = [OURS, *fewer, *others]
         idioms = {c.name: c.idiom for c in contenders}
-        where = machine.describe({package for c in contenders for package in c.needs})
+        packages = {package for c in contenders for package in c.needs}
+        where = machine.describe(packages, {c.name: c.threads() for c in others if c.threads})
         console.print(report.intro(where, idioms, peers.absent()))
         training = digits.train()
         real = cases.digits(training)

@@ -45,7 +45,8 @@ def verify(contender: Contender, clip: Clip, grads: Gradients, *, clips: bool) -
 def _wrong(piece: Array, values: Array, scale: float, *, ours: bool) -> int:
     """Count the elements that are not scale · value (a few ulp; to the bit where scale is 1)."""
     if scale == 1.0:
-        return int(np.count_nonzero(piece != values))
+        bits = f"u{piece.itemsize}"
+        return int(np.count_nonzero(piece.view(bits) != values.view(bits)))
     expected = values.astype(np.float64) * scale
     relative, absolute = dtypes.tolerance(piece.dtype, ours=ours)
     allowed = relative * np.abs(expected) + absolute

@@ -37,7 +37,8 @@ def test_a_callable_that_locks_an_array_is_refused(layout):
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize(
-    ("before", "after"), [("f2", BFLOAT16), ("c8", "f8"), ("f8", "c8"), ("c16", "f8"), ("f8", "f4")]
+    ("before", "after"),
+    [("f2", BFLOAT16), ("c8", "f8"), ("f8", "c8"), ("c16", "f8"), ("f8", "f4"), ("<f8", ">f8")],
 )
 def test_a_callable_that_changes_what_an_array_holds_is_refused(before, after):
     grads = [np.ones(8, before)]

@@ -32,10 +32,17 @@ def _numexpr(grads: Gradients) -> Clip:
     return clip
 
 
+def _threads() -> int:
+    from numexpr import get_num_threads
+
+    return int(get_num_threads())
+
+
 NUMEXPR = Contender(
     "numexpr",
     'NumExpr("sum(one * g * g)"), NumExpr("g * scale")(g, scale, out=g)',
     _numexpr,
     ("numexpr",),
     dtypes=(*dtypes.WIDE, *dtypes.COMPLEX),
+    threads=_threads,
 )

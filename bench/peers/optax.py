@@ -28,7 +28,9 @@ class OnDevice(Gradients):
 
         super().refill()
         self.device.clear()  # frees them before others take their place
-        self.device += [jax.device_put(a, may_alias=False) for a in self.arrays]
+        # The last one first, as they were written, so that JAX finds the first one in the cache.
+        self.device += [jax.device_put(a, may_alias=False) for a in reversed(self.arrays)]
+        self.device.reverse()
         jax.block_until_ready(self.device)
 
     def fetch(self) -> None:

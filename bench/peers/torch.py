@@ -37,10 +37,17 @@ def tensor(array: Array) -> Any:
     return torch.from_numpy(array)
 
 
+def _threads() -> int:
+    import torch
+
+    return int(torch.get_num_threads())
+
+
 TORCH = Contender(
     "torch",
     "float(torch.nn.utils.clip_grad_norm_(params, max_norm))",
     _torch,
     ("torch",),
     epsilon=1e-6,
+    threads=_threads,
 )

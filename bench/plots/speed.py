@@ -83,4 +83,4 @@ def title(rows: Sequence[Row]) -> str:
     if not shares:
         return f"How fast {OURS.name} and the others are, and how fast memory is"
     reached = " to ".join(f"{share:.0%}" for share in dict.fromkeys((min(shares), max(shares))))
-    return f"On arrays larger than the caches {OURS.name} reaches {reached} of the memory's speed"
+    return f"On arrays of 64 MiB and more {OURS.name} reaches {reached} of the memory's speed"

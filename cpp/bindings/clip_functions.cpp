@@ -78,9 +78,10 @@ constexpr const char* kInPlaceDoc =
 Scale arrays in place so that their global norm is at most max_norm.
 
 Every array becomes min(1, max_norm / (norm + eps)) · array, where norm is `global_norm` of them
-all. If norm ≤ max_norm, no byte is written. If not, the exact 2-norm of what is written is never
-above max_norm, and with eps = 0 below it by 4 machine epsilons of the coarsest dtype at most. This
-does not hold if there are 16-bit arrays: these are multiplied in float32 and rounded to nearest.
+all. If norm ≤ max_norm, no byte is written. If not, and if ord is 2 and no array has 16 bits, the
+exact norm of what is written is never above max_norm, and with eps = 0 below it by 4 machine
+epsilons of the coarsest dtype at most. Other norms are as close to max_norm as they are known.
+16-bit arrays are multiplied in float32 and rounded to nearest; what is too large becomes inf.
 
 Parameters
 ----------

@@ -1,6 +1,7 @@
 #include "bindings/leaves.hpp"
 
 #include <cmath>
+#include <optional>
 
 #include "bindings/errors.hpp"
 #include "bindings/refusals.hpp"
@@ -129,7 +130,8 @@ PyObject* Leaves::fresh_like(PyObject* object, Element element) {
   // A subclass decides what it is like, and may change the array itself meanwhile.
   const NdArray array(object);
   if (!NdArray::check(fresh.ptr()) || Py_REFCNT(fresh.ptr()) != 1 ||
-      !NdArray(fresh.ptr()).can_be_written_for(array) || array.element() != element) {
+      !NdArray(fresh.ptr()).can_be_written_for(array) || array.element() != element ||
+      !array.native_byte_order()) {
     refuse_subclass(object, path(places_.back()));
   }
   hold(fresh.ptr());
@@ -155,11 +157,13 @@ void Leaves::check_unchanged() const {
   for (std::size_t i = 0; i < arrays_.size(); ++i) {
     const NdArray array(arrays_[i]);
     const NdArray out(access_ == Access::kFresh ? fresh_[i] : arrays_[i]);
-    const bool usable = array.element() == spans_[i].element && out.writeable();
+    const bool usable =
+        array.element() == spans_[i].element && array.native_byte_order() && out.writeable();
     if (usable && out.same_shape(array)) add_span(now, array, out, spans_[i].element);
     if (now.size() != i + 1 || !now.same(i, spans_)) {
       raise(PyExc_RuntimeError,
-            "the max_norm function changed the memory, shape or flags of %s; nothing was written",
+            "the max_norm function changed the memory, shape, dtype or flags of %s; nothing was "
+            "written",
             path(i).c_str());
     }
   }

@@ -20,7 +20,8 @@ The norm of all elements of all arrays together.
 
 It is (Σ gᵢ²)^½, accumulated in float64 with compensation: to a relative error of 2⁻⁴⁴ for
 float32 and 16-bit arrays, to 1 ulp for float64, whatever the length. The same arrays give the same
-bits on any number of threads and any instruction set.
+bits on any number of threads and any instruction set; but orders other than 1, 2 and inf use the C
+library's pow, which differs between machines.
 
 Parameters
 ----------
@@ -28,10 +29,10 @@ grads : array or nesting of list, tuple and dict of arrays
     NumPy arrays of dtype float16, bfloat16 (that of ml_dtypes), float32, float64, complex64 or
     complex128, of any shape and layout. None is skipped.
 ord : float, default 2.0
-    The order of the norm, p in (Σ |gᵢ|ᵖ)^(1/p): 1 for the sum and inf for the largest of the
-    magnitudes, which are as fast as 2, or any other positive number: some 10 ns per element, right
-    to 2⁻⁴⁸ · max(1, 1/p). Complex numbers count with their modulus |z|, which for the order 2 is
-    that of their real and imaginary parts.
+    The order of the norm, p in (Σ |gᵢ|ᵖ)^(1/p): 1 for the sum of the magnitudes, right to 2⁻⁴³ or
+    for float64 1 ulp; inf for the largest one, exact; or any other positive number, right to
+    2⁻⁴⁸ · max(1, 1/p), at some 10 ns per element. Complex numbers count with their modulus |z|, by
+    orders 1 and inf to 2⁻⁴³ (complex64) or 2⁻⁵¹.
 
 Returns
 -------

@@ -2,6 +2,7 @@
 
 #include <bit>
 #include <cstdint>
+#include <utility>
 
 #include "bindings/errors.hpp"
 #include "core/pool.hpp"

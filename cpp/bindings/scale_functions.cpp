@@ -84,7 +84,7 @@ grads : array or nesting of list, tuple and dict of arrays
 factor : float
     Any finite number. It is rounded to each array's compute type, and so are the products, to
     nearest. That is the array's own type, or float32 for 16-bit arrays, whose products are then
-    rounded to 16 bits. 1.0 is written as well.
+    rounded to 16 bits, to inf if they are too large. 1.0 is written as well.
 
 Raises
 ------

@@ -40,7 +40,7 @@ constexpr int kRounds = 300;
 // unless more of it follows at once, which finds the thread awake. With 4 MB, a burst of 15 clips
 // takes 17 % less time if the first one wakes the thread; with 2.4 MB, a norm on its own 30 % more.
 using Clock = std::chrono::steady_clock;
-constexpr std::size_t kLeastBytesToWake = std::size_t{3} << 20;
+constexpr std::size_t kLeastEffortToWake = std::size_t{3} << 20;
 constexpr auto kSoonAfterTheLast = std::chrono::microseconds(200);
 
 // How long a worker that has done its own chunks leaves those of others to them, where they may lie
@@ -143,7 +143,7 @@ class Pool {
     remaining_.store(pass.chunks, std::memory_order_relaxed);
     ++epoch_;
     const bool may_wake =
-        pass.bytes >= kLeastBytesToWake || Clock::now() - last_end_ < kSoonAfterTheLast;
+        pass.effort >= kLeastEffortToWake || Clock::now() - last_end_ < kSoonAfterTheLast;
     const auto workers = static_cast<std::size_t>(threads);
     for (std::size_t w = 0; w < workers; ++w) {
       const std::size_t first = pass.chunks * w / workers;

@@ -27,8 +27,9 @@ struct Pass {
   std::size_t chunks;
   int threads;
   Direction direction;
-  // Memory that it moves. A small pass on its own does not wake threads that are parked.
-  std::size_t bytes = ~std::size_t{0};
+  // What it has to do, in bytes that are only read. A small pass on its own does not wake threads
+  // that are parked.
+  std::size_t effort = ~std::size_t{0};
 };
 
 // Runs a pass and returns when every chunk is done. The caller is worker 0. Each worker has its

@@ -29,9 +29,9 @@ constexpr DTypeKernels kernels_of() {
       {},
       scale_by<T>};
   if constexpr (sizeof(T) > 2) {
-    kernels = {{sum<T, Magnitudes>, sum<T, Squares>, max_of_reals<T>, sum_powers<T, false>},
-               {sum<T, Moduli>, sum<T, Squares>, max_of_pairs<T>, sum_powers<T, true>},
-               scale_by<T>};
+    const NormKernel of_pairs[] = {sum<T, Moduli>, sum<T, Squares>, max_of_pairs<T>,
+                                   sum_powers<T, true>};
+    for (std::size_t k = 0; k < kOrderKindCount; ++k) kernels.of_pairs[k] = of_pairs[k];
   }
   return kernels;
 }

@@ -100,10 +100,11 @@ struct Isa {
                                      : _mm256_extractf128_ps(half, 1));
   }
   static Vector load(const std::byte* row, std::size_t k, float) {
-    return _mm256_cvtps_pd(_mm_loadu_ps(reinterpret_cast<const float*>(row) + k * kWidth));
+    const std::byte* p = row + k * kWidth * sizeof(float);
+    return _mm256_cvtps_pd(_mm_loadu_ps(reinterpret_cast<const float*>(p)));
   }
   static Vector load(const std::byte* row, std::size_t k, double) {
-    return _mm256_loadu_pd(reinterpret_cast<const double*>(row) + k * kWidth);
+    return Row<double>::load(row + k * kWidth * sizeof(double));
   }
   static Vector broadcast(double x) { return _mm256_set1_pd(x); }
   static Vector add(Vector a, Vector b) { return _mm256_add_pd(a, b); }

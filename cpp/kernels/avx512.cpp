@@ -91,8 +91,8 @@ struct Isa {
   static constexpr bool kEvenAndOdd = __is_same(T, Bfloat16);
 
   static Vector load(const std::byte* row, std::size_t k, Float16) {
-    const auto* p = reinterpret_cast<const __m128i*>(row) + k;
-    return _mm512_cvtps_pd(_mm256_cvtph_ps(_mm_loadu_si128(p)));
+    const std::byte* p = row + k * kWidth * sizeof(Float16);
+    return _mm512_cvtps_pd(_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
   }
   // Lanes 0, 2, …, 14; 1, 3, …, 15; 16, …; 17, …
   static Vector load(const std::byte* row, std::size_t k, Bfloat16) {
@@ -101,10 +101,11 @@ struct Isa {
     return _mm512_cvtps_pd(k < 2 ? _mm512_castps512_ps256(half) : _mm512_extractf32x8_ps(half, 1));
   }
   static Vector load(const std::byte* row, std::size_t k, float) {
-    return _mm512_cvtps_pd(_mm256_loadu_ps(reinterpret_cast<const float*>(row) + k * kWidth));
+    const std::byte* p = row + k * kWidth * sizeof(float);
+    return _mm512_cvtps_pd(_mm256_loadu_ps(reinterpret_cast<const float*>(p)));
   }
   static Vector load(const std::byte* row, std::size_t k, double) {
-    return _mm512_loadu_pd(reinterpret_cast<const double*>(row) + k * kWidth);
+    return _mm512_loadu_pd(row + k * kWidth * sizeof(double));
   }
   static Vector broadcast(double x) { return _mm512_set1_pd(x); }
   static Vector add(Vector a, Vector b) { return _mm512_add_pd(a, b); }
