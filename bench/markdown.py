@@ -6,7 +6,7 @@ from itertools import groupby
 from bench import report
 from bench.contenders import OURS
 from bench.record import Run
-from bench.results import Lead, Row, contender_names
+from bench.results import Row, contender_names
 
 
 def tables(run: Run) -> str:
@@ -39,7 +39,7 @@ def _ratio(row: Row, peer: str) -> str:
         return "-"
     if outcome.ratio is None:
         return "WRONG"
-    text = report.ratio(Lead(outcome.ratio, peer, row)).replace(f"{report.SLOWER} ", "")
+    text = report.NOISY * outcome.noisy + report.times(outcome.ratio)
     return f"**{text}**" if outcome.ratio < 1 else text
 
 

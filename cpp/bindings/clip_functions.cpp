@@ -118,7 +118,7 @@ ValueError
 NonFiniteNormError
     The norm is inf or NaN and nonfinite is 'raise'.
 RuntimeError
-    A max_norm function resized or reshaped an array, or moved its memory.
+    A max_norm function changed the shape, dtype, flags or memory of an array.
 
 After any exception, one from a callable too, every array is as it was.
 

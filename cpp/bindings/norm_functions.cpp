@@ -31,7 +31,7 @@ grads : array or nesting of list, tuple and dict of arrays
 ord : float, default 2.0
     The order of the norm, p in (Σ |gᵢ|ᵖ)^(1/p): 1 for the sum of the magnitudes, right to 2⁻⁴³ or
     for float64 1 ulp; inf for the largest one, exact; or any other positive number, right to
-    2⁻⁴⁸ · max(1, 1/p), at some 10 ns per element. Complex numbers count with their modulus |z|, by
+    2⁻⁴⁸ · max(1, 1/p), but many times slower. Complex numbers count with their modulus |z|, by
     orders 1 and inf to 2⁻⁴³ (complex64) or 2⁻⁵¹.
 
 Returns

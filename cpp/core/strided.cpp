@@ -62,36 +62,31 @@ void unpack_items(const Section& section, const std::byte* buffer) {
       });
 }
 
-}  // namespace
-
-void pack(const Section& section, std::byte* buffer) noexcept {
+// Calls visit with the size as a constant.
+template <class Visit>
+void with_item_size(const Section& section, const Visit& visit) {
   switch (section.span.element.bytes()) {
     case 2:
-      return pack_items<2>(section, buffer);
+      return visit.template operator()<2>();
     case 4:
-      return pack_items<4>(section, buffer);
+      return visit.template operator()<4>();
     case 8:
-      return pack_items<8>(section, buffer);
+      return visit.template operator()<8>();
     case 16:
-      return pack_items<16>(section, buffer);
+      return visit.template operator()<16>();
     default:
       __builtin_unreachable();
   }
 }
 
+}  // namespace
+
+void pack(const Section& section, std::byte* buffer) noexcept {
+  with_item_size(section, [&]<std::size_t kItem>() { pack_items<kItem>(section, buffer); });
+}
+
 void unpack(const Section& section, const std::byte* buffer) noexcept {
-  switch (section.span.element.bytes()) {
-    case 2:
-      return unpack_items<2>(section, buffer);
-    case 4:
-      return unpack_items<4>(section, buffer);
-    case 8:
-      return unpack_items<8>(section, buffer);
-    case 16:
-      return unpack_items<16>(section, buffer);
-    default:
-      __builtin_unreachable();
-  }
+  with_item_size(section, [&]<std::size_t kItem>() { unpack_items<kItem>(section, buffer); });
 }
 
 }  // namespace gradclip

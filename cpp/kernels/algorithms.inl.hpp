@@ -12,8 +12,7 @@
 //     add_square(x, sum) = sum + x·x where x·x is exact, so fused or not is the same
 //     swap_pairs                                 lanes 1, 0, 3, 2, …; not if kWidth is 1
 //     sum(vector)                                as the tree of sum_lanes
-//     template <class T> Row<T>                  kWidth elements T in their type Compute, for
-//     scaling
+//     template <class T> Row<T>                  Row::kWidth elements T, as Compute, for scaling
 //   };
 
 #include "kernels/maxima.inl.hpp"

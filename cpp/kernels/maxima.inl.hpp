@@ -15,16 +15,10 @@ void max_of_pairs(const std::byte* x, std::size_t n, double, Partial* partial) {
   double scale = 1.0;
   if constexpr (sizeof(T) == sizeof(double)) scale = scale_for_squares(max_abs<T>(x, n));
   const Vector scales = Isa::broadcast(scale);
-  Vector most[kVectors];
-  fill(most, Isa::broadcast(0.0));
-  for_each_row<T>(x, n, [&](const std::byte* row) {
-#pragma GCC unroll 32
-    for (std::size_t k = 0; k < kVectors; ++k) {
-      const Vector modulus = Moduli::value<T>(row, k, scales);
-      most[k] = Isa::max(Isa::abs(modulus), most[k]);  // for the sign of NaN
-    }
-  });
-  *partial = {max_lane(most), 0.0, 1.0 / scale};
+  const auto modulus = [&](const std::byte* row, std::size_t k) {
+    return Moduli::value<T>(row, k, scales);
+  };
+  *partial = {largest<T>(x, n, modulus), 0.0, 1.0 / scale};
 }
 
 // |x| of every lane of a row; of pairs, scale · |z| in the first lane and 0 in the second one.
@@ -44,13 +38,13 @@ void magnitudes(const std::byte* row, double scale, double (&lanes)[kLanes]) {
 
 template <class T, bool kPairs>
 double largest_magnitude(const std::byte* x, std::size_t n, double scale) {
-  double largest = 0.0;
+  double most = 0.0;
   for_each_row<T>(x, n, [&](const std::byte* row) {
     double lanes[kLanes];
     magnitudes<T, kPairs>(row, scale, lanes);
-    for (const double lane : lanes) largest = lane > largest ? lane : largest;
+    for (const double lane : lanes) most = lane > most ? lane : most;
   });
-  return largest;
+  return most;
 }
 
 // Σ|x/unit|^p, where the unit is the largest |x|, so that terms are at most 1, and 1 for that one.
@@ -58,16 +52,16 @@ double largest_magnitude(const std::byte* x, std::size_t n, double scale) {
 template <class T, bool kPairs>
 void sum_powers(const std::byte* x, std::size_t n, double p, Partial* partial) {
   constexpr double kLargest = 0x1.fffffffffffffp1023;
-  const double largest = max_abs<T>(x, n);
-  const bool finite_and_not_zero = largest > 0.0 && largest <= kLargest;
+  const double most = max_abs<T>(x, n);
+  const bool finite_and_not_zero = most > 0.0 && most <= kLargest;
   if (!finite_and_not_zero) {
-    *partial = {largest, 0.0, 1.0};
+    *partial = {most, 0.0, 1.0};
     return;
   }
   // Moduli as large as can be: they must not overflow, and quiet ones count where p is small.
-  const int lift = 1000 - exponent_above(largest);
+  const int lift = 1000 - exponent_above(most);
   const double scale = kPairs ? power_of_two(lift < kUnitStep ? lift : kUnitStep) : 1.0;
-  double divisor = largest * scale;
+  double divisor = most * scale;
   if constexpr (kPairs) {
     // A modulus that is no normal float64 is no good unit, but then the largest part is, if terms
     // may be up to 2^(p/2).

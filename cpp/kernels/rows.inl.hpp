@@ -1,13 +1,6 @@
 // Rows of kLanes elements as vectors of float64, and what the lanes come to.
 #pragma once
 
-template <class T>
-T load_as(const std::byte* p) {
-  T value;
-  __builtin_memcpy(&value, p, sizeof value);
-  return value;
-}
-
 // Vectors in a row of kLanes lanes.
 constexpr std::size_t kVectors = kLanes / Isa::kWidth;
 

@@ -27,8 +27,8 @@ void scale_by(const std::byte* x, std::byte* out, std::size_t n, Steps factor) {
       out += count * sizeof(T);
       n -= count;
     };
-    const auto run_row = [&] { Row::store(out, multiply(Row::load(x))); };
     const auto run_part_of_row = [&](std::size_t count) {
+      if (count == 0) return;
       std::byte row[kStride] = {};
       __builtin_memcpy(row, x, count * sizeof(T));
       Row::store(row, multiply(Row::load(row)));
@@ -43,8 +43,8 @@ void scale_by(const std::byte* x, std::byte* out, std::size_t n, Steps factor) {
       }
       advance(kUnroll * Row::kWidth);
     }
-    for (; n >= Row::kWidth; advance(Row::kWidth)) run_row();
-    if (n > 0) run_part_of_row(n);
+    for (; n >= Row::kWidth; advance(Row::kWidth)) Row::store(out, multiply(Row::load(x)));
+    run_part_of_row(n);
   };
   const auto firsts = Row::broadcast(static_cast<Compute>(factor.first));
   const auto seconds = Row::broadcast(static_cast<Compute>(factor.second));

@@ -61,18 +61,23 @@ int guess_bias(const std::byte* x, std::size_t rows) {
   return exponent_above(sum_lanes<double>(sums)) + log2_above(rows) - log2_samples + 10;
 }
 
-// The largest |x|; NaN if one is.
-template <class T>
-double max_abs(const std::byte* x, std::size_t n) {
+// The largest |value(row, k)| of all vectors of all rows; NaN if one is.
+template <class T, class Value>
+double largest(const std::byte* x, std::size_t n, const Value& value) {
   Vector most[kVectors];
   fill(most, Isa::broadcast(0.0));
-  for_each_row<T>(x, n, [&most](const std::byte* row) {
+  for_each_row<T>(x, n, [&](const std::byte* row) {
 #pragma GCC unroll 32
     for (std::size_t k = 0; k < kVectors; ++k) {
-      most[k] = Isa::max(Isa::abs(load<T>(row, k)), most[k]);
+      most[k] = Isa::max(Isa::abs(value(row, k)), most[k]);
     }
   });
   return max_lane(most);
+}
+
+template <class T>
+double max_abs(const std::byte* x, std::size_t n) {
+  return largest<T>(x, n, [](const std::byte* row, std::size_t k) { return load<T>(row, k); });
 }
 
 // The power of two by which squares of numbers up to `most` are brought into range.
