@@ -67,6 +67,7 @@ py::object clip_leaves(const ClipCall& call, const Leaves& leaves) {
     if (call.nonfinite == NonFinite::kRaise) raise_nonfinite(norm, norms, leaves);
     plan = plan_nonfinite(norm, call.nonfinite);
   }
+  if (plan.action != ClipPlan::Action::kKeep) leaves.announce_write();
   without_gil(2 * work.bytes(), [&] { write(work, plan); });
   return result;
 }

@@ -9,5 +9,6 @@ PyMethodDef* norm_functions();
 PyMethodDef* clip_functions();
 PyMethodDef* scale_functions();
 PyMethodDef* thread_functions();
+PyMethodDef* torch_functions();
 
 }  // namespace gradclip

@@ -5,6 +5,7 @@
 
 #include "bindings/errors.hpp"
 #include "bindings/refusals.hpp"
+#include "bindings/torch.hpp"
 #include "core/overlap.hpp"
 
 namespace py = pybind11;
@@ -20,6 +21,12 @@ void prefetch(PyObject* list, Py_ssize_t i) {
   __builtin_prefetch(object + 64);
 }
 
+bool requires_grad(PyObject* tensor) {
+  static PyObject* const name =
+      checked(PyUnicode_InternFromString("requires_grad")).release().ptr();
+  return checked(PyObject_GetAttr(tensor, name)).ptr() != Py_False;
+}
+
 }  // namespace
 
 // Delegates, so that the destructor runs when the walk throws.
@@ -31,7 +38,7 @@ Leaves::Leaves(PyObject* grads, Access access) : Leaves(access) {
     arrays_.reserve(size);
   }
   visit(grads, {-1, {0}}, 0);
-  if (access != Access::kInPlace) return;
+  if (!in_place()) return;
   if (const auto pair = overlapping_pair(spans_)) {
     raise(PyExc_ValueError,
           "%s and %s share memory, which would be scaled twice; pass each array once, or a copy",
@@ -45,11 +52,16 @@ Leaves::~Leaves() {
 }
 
 void Leaves::visit(PyObject* object, Place place, int depth) {
+  if (tensor_type_.is(Py_TYPE(object))) return add_tensor(object, place);
   if (NdArray::check(object)) return add(object, place);
   if (object == Py_None) return;
   if (!PyList_Check(object) && !PyTuple_Check(object) && !PyDict_Check(object)) {
     hold(object);
-    refuse_object(object, path(place));
+    const TensorType type(Py_TYPE(object));
+    if (!type) refuse_object(object, path(place));
+    hold(reinterpret_cast<PyObject*>(Py_TYPE(object)));
+    tensor_type_ = type;
+    return add_tensor(object, place);
   }
   if (depth == kMaxDepth) {
     raise(PyExc_ValueError, "grads is nested more than %d levels deep; does it contain itself?",
@@ -113,15 +125,56 @@ void Leaves::add(PyObject* object, Place place) {
   const NdArray array(object);
   const bool like_the_last = array.descr() == last_descr_ && NdArray::check_exact(object);
   const Element element = like_the_last ? last_element_ : element_of(object, place);
-  if (access_ == Access::kInPlace && !array.writeable()) refuse_read_only(path(place));
+  if (in_place() && !array.writeable()) refuse_read_only(path(place));
   if (access_ != Access::kFresh && array.contiguous()) {  // most arrays
     return spans_.add_contiguous(array.data(), array.data(), array.size(), element);
   }
   PyObject* const out = access_ == Access::kFresh ? fresh_like(object, element) : object;
   add_span(spans_, array, NdArray(out), element);
+  refuse_overlap_in_last();
+}
+
+void Leaves::add_tensor(PyObject* object, Place place) {
+  arrays_.push_back(Py_NewRef(object));
+  places_.push_back(place);
+  if (access_ == Access::kFresh) refuse_new_tensor(object, path(place));
+  const TensorMemory memory = [&] {
+    try {
+      return tensor_type_.memory(object, in_place());
+    } catch (const PythonError&) {
+    } catch (py::error_already_set& error) {
+      error.restore();
+    }
+    refuse_unreadable(object, path(place));
+  }();
+  check_memory(object, memory, place);
+  if (tensor_type_.of_torch()) torch_leaves_.push_back(arrays_.size() - 1);
+  if (memory.owner) hold(memory.owner.ptr());
+  add_span(spans_, memory, *memory.element());
+  refuse_overlap_in_last();
+}
+
+void Leaves::check_memory(PyObject* object, const TensorMemory& memory, Place place) const {
+  using Writeable = TensorMemory::Writeable;
+  const dlpack::Tensor& tensor = memory.tensor;
+  if (tensor.device.type != dlpack::kCpu) refuse_device(object, tensor.device, path(place));
+  if (!memory.element()) refuse_tensor_dtype(object, tensor.dtype, path(place));
+  // As with fake and functional tensors, and where a storage was freed.
+  if (tensor.data == nullptr && memory.size() != 0) refuse_no_memory(object, path(place));
+  if (access_ == Access::kInPlace && tensor_type_.of_torch() && requires_grad(object)) {
+    refuse_requires_grad(path(place));
+  }
+  if (in_place() && memory.writeable == Writeable::kNo) refuse_read_only(path(place));
+  if (in_place() && memory.writeable == Writeable::kUnknown) {
+    refuse_unversioned(object, path(place));
+  }
+}
+
+// Of the array that was added last.
+void Leaves::refuse_overlap_in_last() const {
   const Span& span = spans_[spans_.size() - 1];
-  if (access_ == Access::kInPlace && !span.contiguous() && overlaps_itself(spans_, span)) {
-    refuse_self_overlap(path(place));
+  if (in_place() && !span.contiguous() && overlaps_itself(spans_, span)) {
+    refuse_self_overlap(path(places_.back()));
   }
 }
 
@@ -151,15 +204,53 @@ void Leaves::add_span(SpanList& spans, NdArray array, NdArray out, Element eleme
   spans.add_strided(array.data(), out.data(), axes, element);
 }
 
+void Leaves::add_span(SpanList& spans, const TensorMemory& memory, Element element) {
+  if (memory.contiguous()) {
+    return spans.add_contiguous(memory.data(), memory.data(), memory.size(), element);
+  }
+  std::vector<Axis> axes;
+  const auto item = static_cast<std::ptrdiff_t>(element.bytes());
+  for (int i = 0; i < memory.tensor.ndim; ++i) {
+    const std::ptrdiff_t stride = memory.tensor.strides[i] * item;
+    axes.push_back({static_cast<std::size_t>(memory.tensor.shape[i]), stride, stride});
+  }
+  spans.add_strided(memory.data(), memory.data(), axes, element);
+}
+
+void Leaves::announce_write() const {
+  if (torch_leaves_.empty()) return;
+  const bool inference_mode = torch_inference_mode();
+  const py::list tensors(torch_leaves_.size());
+  Py_ssize_t next = 0;
+  for (const std::size_t leaf : torch_leaves_) {
+    if (!inference_mode && is_inference_tensor(arrays_[leaf])) {
+      raise(PyExc_RuntimeError,
+            "Inplace update to inference tensor outside InferenceMode is not allowed: %s is one; "
+            "clone() it",
+            path(leaf).c_str());
+    }
+    PyList_SET_ITEM(tensors.ptr(), next++, Py_NewRef(arrays_[leaf]));
+  }
+  increment_versions(tensors);
+}
+
 void Leaves::check_unchanged() const {
   SpanList now;
   now.reserve(spans_.size());
   for (std::size_t i = 0; i < arrays_.size(); ++i) {
-    const NdArray array(arrays_[i]);
-    const NdArray out(access_ == Access::kFresh ? fresh_[i] : arrays_[i]);
-    const bool usable =
-        array.element() == spans_[i].element && array.native_byte_order() && out.writeable();
-    if (usable && out.same_shape(array)) add_span(now, array, out, spans_[i].element);
+    if (NdArray::check(arrays_[i])) {
+      const NdArray array(arrays_[i]);
+      const NdArray out(access_ == Access::kFresh ? fresh_[i] : arrays_[i]);
+      const bool usable =
+          array.element() == spans_[i].element && array.native_byte_order() && out.writeable();
+      if (usable && out.same_shape(array)) add_span(now, array, out, spans_[i].element);
+    } else {
+      const TensorMemory memory = TensorType(Py_TYPE(arrays_[i])).memory(arrays_[i], in_place());
+      const bool usable = memory.tensor.device.type == dlpack::kCpu &&
+                          memory.element() == spans_[i].element &&
+                          memory.writeable == TensorMemory::Writeable::kYes;
+      if (usable) add_span(now, memory, spans_[i].element);
+    }
     if (now.size() != i + 1 || !now.same(i, spans_)) {
       raise(PyExc_RuntimeError,
             "the max_norm function changed the memory, shape, dtype or flags of %s; nothing was "

@@ -8,13 +8,15 @@
 #include <vector>
 
 #include "bindings/ndarray.hpp"
+#include "bindings/tensor.hpp"
 #include "core/arena.hpp"
 #include "core/span.hpp"
 
 namespace gradclip {
 
-// What a call does with the arrays: reads them, changes them, or writes new ones like them.
-enum class Access { kRead, kInPlace, kFresh };
+// What a call does with the arrays: reads them, changes them, or writes new ones like them. Only
+// kInPlaceTracked changes tensors that require grad, too: torch itself gives such gradients.
+enum class Access { kRead, kInPlace, kInPlaceTracked, kFresh };
 
 // Walks `grads`, checks every leaf in order and then that none share memory, and keeps everything
 // it has seen alive. Raises TypeError or ValueError with the path of the leaf.
@@ -33,6 +35,9 @@ class Leaves {
   // RuntimeError if an array is no longer what it was when it was read; for use after code that
   // may have changed it.
   void check_unchanged() const;
+
+  // Tells torch that its tensors are about to change; RuntimeError if it would not let them.
+  void announce_write() const;
 
   // ValueError if the number is not finite in the compute type of a leaf.
   void check_representable(double value, const char* name) const;
@@ -63,8 +68,15 @@ class Leaves {
   void visit_container(PyObject* container, Place place, int depth);
   void visit_items_of(PyObject* mapping, std::ptrdiff_t container, int depth);
   void add(PyObject* array, Place place);
+  void add_tensor(PyObject* tensor, Place place);
+  void check_memory(PyObject* tensor, const TensorMemory& memory, Place place) const;
+  bool in_place() const {
+    return access_ == Access::kInPlace || access_ == Access::kInPlaceTracked;
+  }
   PyObject* fresh_like(PyObject* array, Element element);
   static void add_span(SpanList& spans, NdArray array, NdArray out, Element element);
+  static void add_span(SpanList& spans, const TensorMemory& memory, Element element);
+  void refuse_overlap_in_last() const;
   Element element_of(PyObject* array, Place place);
   void hold(PyObject* object) { held_.push_back(Py_NewRef(object)); }
   std::string path(Place place) const;
@@ -78,7 +90,9 @@ class Leaves {
   ArenaVector<PyObject*> arrays_{&arena_};  // the leaves, strong
   ArenaVector<PyObject*> fresh_{&arena_};   // their new arrays, borrowed from held_
   ArenaVector<PyObject*> held_{&arena_};    // whatever else must stay alive, strong
-  PyObject* last_descr_ = nullptr;          // of the array before; most lists have only one
+  ArenaVector<std::size_t> torch_leaves_{&arena_};
+  TensorType tensor_type_;          // of the tensor before
+  PyObject* last_descr_ = nullptr;  // of the array before; most lists have only one
   Element last_element_{};
 };
 

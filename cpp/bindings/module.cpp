@@ -65,6 +65,7 @@ PYBIND11_MODULE(_gradclip, module) {
   add(module, clip_functions());
   add(module, scale_functions());
   add(module, thread_functions());
+  add(module, torch_functions());
 
   py::register_local_exception_translator([](std::exception_ptr error) {
     try {

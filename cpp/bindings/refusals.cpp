@@ -24,11 +24,12 @@ void refuse_object(PyObject* object, const std::string& path) {
                          PyObject_HasAttrString(object, "__array__") == 0;
   if (container) {
     raise(PyExc_TypeError,
-          "%s is a %s; pass a NumPy array, or a list, tuple or dict of them, such as list(...)",
+          "%s is a %s; pass an array, or a list, tuple or dict of them, such as list(...)",
           path.c_str(), type);
   }
   raise(PyExc_TypeError,
-        "%s is of type %s; pass a NumPy array, or a list, tuple or dict of them (None is skipped)",
+        "%s is of type %s; pass a NumPy array, a tensor in CPU memory, or a list, tuple or dict of "
+        "them (None is skipped)",
         path.c_str(), type);
 }
 
@@ -68,6 +69,83 @@ void refuse_subclass(PyObject* object, const std::string& path) {
         "%s is of type %s, of which numpy.empty_like makes no array of the same shape and dtype; "
         "pass a plain array, .view(numpy.ndarray)",
         path.c_str(), Py_TYPE(object)->tp_name);
+}
+
+void refuse_tensor_dtype(PyObject* tensor, dlpack::DataType dtype, const std::string& path) {
+  const py::object name = py::getattr(tensor, "dtype", py::none());
+  if (!name.is_none()) {
+    raise(PyExc_TypeError,
+          "%s has dtype %S; gradients must be float16, bfloat16, float32, float64, complex64 or "
+          "complex128",
+          path.c_str(), name.ptr());
+  }
+  raise(PyExc_TypeError,
+        "%s has DLPack's data type (code %d, bits %d, lanes %d); gradients must be float16, "
+        "bfloat16, float32, float64, complex64 or complex128",
+        path.c_str(), dtype.code, dtype.bits, dtype.lanes);
+}
+
+namespace {
+
+[[noreturn]] void refuse_named_device(PyObject* device, const std::string& path) {
+  raise(PyExc_ValueError, "%s is on device %S; gradclip works on CPU memory: move it there first",
+        path.c_str(), device);
+}
+
+// The device that a tensor says it is on, if that has a type other than "cpu", as in torch.
+py::object other_device(PyObject* tensor) {
+  py::object device = py::getattr(tensor, "device", py::none());
+  const py::object type = py::getattr(device, "type", py::none());
+  const bool other =
+      PyUnicode_Check(type.ptr()) && PyUnicode_CompareWithASCIIString(type.ptr(), "cpu") != 0;
+  return other ? device : py::object(py::none());
+}
+
+}  // namespace
+
+void refuse_device(PyObject* tensor, dlpack::Device device, const std::string& path) {
+  const py::object named = other_device(tensor);
+  if (!named.is_none()) refuse_named_device(named.ptr(), path);
+  const std::string text =
+      "(DLPack type " + std::to_string(device.type) + ", id " + std::to_string(device.id) + ")";
+  refuse_named_device(py::str(text).ptr(), path);
+}
+
+void refuse_unreadable(PyObject* tensor, const std::string& path) {
+  py::error_already_set error;  // takes it
+  if (!error.matches(PyExc_Exception) || error.matches(PyExc_MemoryError)) throw error;
+  const py::object device = other_device(tensor);
+  if (!device.is_none()) refuse_named_device(device.ptr(), path);
+  const std::string message = py::str(error.value());
+  PyErr_Format(PyExc_TypeError, "%s, a %s, does not show its memory: %s", path.c_str(),
+               Py_TYPE(tensor)->tp_name, message.substr(0, message.find('\n')).c_str());
+  throw PythonError{};
+}
+
+void refuse_no_memory(PyObject* tensor, const std::string& path) {
+  raise(PyExc_TypeError, "%s, a %s, has no memory of its own that could be read", path.c_str(),
+        Py_TYPE(tensor)->tp_name);
+}
+
+void refuse_requires_grad(const std::string& path) {
+  raise(PyExc_TypeError,
+        "%s requires grad, as parameters do, and it is their gradients that are clipped; pass its "
+        ".grad, or the parameters to gradclip.torch.clip_grad_norm_",
+        path.c_str());
+}
+
+void refuse_unversioned(PyObject* tensor, const std::string& path) {
+  raise(PyExc_ValueError,
+        "%s, a %s, gives a DLPack capsule without a version, which cannot say whether its memory "
+        "may be written; pass a writeable NumPy copy, numpy.array(...)",
+        path.c_str(), Py_TYPE(tensor)->tp_name);
+}
+
+void refuse_new_tensor(PyObject* tensor, const std::string& path) {
+  raise(PyExc_TypeError,
+        "%s is a %s, and functions that return new arrays make NumPy arrays only; pass a copy to "
+        "the one that works in place",
+        path.c_str(), Py_TYPE(tensor)->tp_name);
 }
 
 std::pair<PyObject*, PyObject*> key_and_value(PyObject* item) {

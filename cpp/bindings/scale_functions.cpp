@@ -68,6 +68,7 @@ PyObject* clip_with_norm_in_place(PyObject* const* args, Py_ssize_t count, PyObj
   const ClipPlan plan = plan_clip(norm, threshold, options, precision(work, Order{}));
   // Made before anything is written.
   pybind11::object factor = checked(PyFloat_FromDouble(plan.factor));
+  if (plan.action != ClipPlan::Action::kKeep) leaves.announce_write();
   without_gil(2 * work.bytes(), [&] { write(work, plan); });
   return factor.release().ptr();
 }
@@ -108,6 +109,7 @@ PyObject* scale_in_place(PyObject* const* args, Py_ssize_t count, PyObject* keyw
   const Leaves leaves(grads, Access::kInPlace);
   leaves.check_representable(value, "factor");
   const Work work(leaves.spans());
+  leaves.announce_write();
   without_gil(2 * work.bytes(), [&] { scale(work, one_step(value), Rounding::kNearest); });
   Py_RETURN_NONE;
 }

@@ -28,6 +28,9 @@ ClipPlan fill_plan(double value) noexcept {
   return plan;
 }
 
+// Anything · NaN is NaN, one NaN for all instruction sets.
+ClipPlan nan_plan() noexcept { return fill_plan(std::numeric_limits<double>::quiet_NaN()); }
+
 // Not inlined, so that it computes in the environment that its caller sets.
 [[gnu::noinline]] ClipPlan plan_in_environment(double norm, double max_norm, ClipOptions options,
                                                Precision precision) noexcept {
@@ -40,6 +43,18 @@ ClipPlan fill_plan(double value) noexcept {
   const Factor factor =
       clip_factor(max_norm, norm, options.eps, options.inv_scale, precision.slack);
   return scale_plan(steps(factor, Rounding::kTowardZero), precision.products, to_float64(factor));
+}
+
+[[gnu::noinline]] ClipPlan plan_ratio_in_environment(double norm, double max_norm, double eps,
+                                                     Precision precision) noexcept {
+  const double ratio = max_norm / (norm + eps);
+  if (ratio >= 1.0) return {};
+  if (std::isnan(ratio)) return nan_plan();
+  if (max_norm > 0.0 && norm > 0.0 && std::isfinite(norm)) {
+    const Factor factor = clip_factor(max_norm, norm, eps, 1.0, precision.slack);
+    return scale_plan(steps(factor, Rounding::kTowardZero), precision.products, to_float64(factor));
+  }
+  return scale_plan(one_step(ratio), Rounding::kNearest, ratio);
 }
 
 }  // namespace
@@ -71,6 +86,11 @@ ClipPlan plan_clip(double norm, double max_norm, ClipOptions options,
   return plan_in_environment(norm, max_norm, options, precision);
 }
 
+ClipPlan plan_ratio(double norm, double max_norm, double eps, Precision precision) noexcept {
+  const FpEnvironment environment(Rounding::kNearest);
+  return plan_ratio_in_environment(norm, max_norm, eps, precision);
+}
+
 ClipPlan plan_nonfinite(double norm, NonFinite policy) noexcept {
   switch (policy) {
     case NonFinite::kRaise:
@@ -78,8 +98,8 @@ ClipPlan plan_nonfinite(double norm, NonFinite policy) noexcept {
       return {};
     case NonFinite::kZero:
       return fill_plan(0.0);
-    case NonFinite::kPropagate:  // anything / NaN is NaN, one NaN for all instruction sets
-      if (std::isnan(norm)) return fill_plan(std::numeric_limits<double>::quiet_NaN());
+    case NonFinite::kPropagate:
+      if (std::isnan(norm)) return nan_plan();
       return scale_plan(one_step(0.0), Rounding::kNearest, 0.0);  // max_norm / inf
   }
   __builtin_unreachable();

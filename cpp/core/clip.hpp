@@ -36,6 +36,10 @@ struct ClipPlan {
 // inv_scale · g.
 ClipPlan plan_clip(double norm, double max_norm, ClipOptions options, Precision precision) noexcept;
 
+// For min(1, max_norm / (norm + eps)) · g of any numbers, as IEEE arithmetic has it: eps takes part
+// in the test, a negative max_norm turns gradients around, inf and NaN spread. PyTorch clips so.
+ClipPlan plan_ratio(double norm, double max_norm, double eps, Precision precision) noexcept;
+
 // For a norm of inf or NaN.
 ClipPlan plan_nonfinite(double norm, NonFinite policy) noexcept;
 

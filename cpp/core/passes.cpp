@@ -136,4 +136,12 @@ void scale(const Work& work, const DTypeSteps& factor, Rounding rounding) noexce
                });
 }
 
+void clamp(const Work& work, double low, double high) noexcept {
+  const KernelTable& table = kernels();
+  write_blocks(work, Rounding::kNearest,
+               [&](const std::byte* source, std::byte* target, std::size_t count, DType dtype) {
+                 table[dtype].clamp(source, target, count, low, high);
+               });
+}
+
 }  // namespace gradclip

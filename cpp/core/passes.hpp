@@ -43,4 +43,7 @@ void fill(const Work& work, double value) noexcept;
 // factor · source, the products rounded as told.
 void scale(const Work& work, const DTypeSteps& factor, Rounding rounding) noexcept;
 
+// The source's values, with low for those below it and high for those above it; NaN is neither.
+void clamp(const Work& work, double low, double high) noexcept;
+
 }  // namespace gradclip

@@ -12,13 +12,13 @@
 //     add_square(x, sum) = sum + x·x where x·x is exact, so fused or not is the same
 //     swap_pairs                                 lanes 1, 0, 3, 2, …; not if kWidth is 1
 //     sum(vector)                                as the tree of sum_lanes
-//     template <class T> Row<T>                  Row::kWidth elements T, as Compute, for scaling
+//     template <class T> Row<T>                  Row::kWidth elements T, as Compute, for writing
 //   };
 
 #include "kernels/maxima.inl.hpp"
-#include "kernels/scale.inl.hpp"
 #include "kernels/sums.inl.hpp"
 #include "kernels/terms.inl.hpp"
+#include "kernels/writes.inl.hpp"
 
 // In the order of OrderKind. There are no complex numbers of 16-bit parts.
 template <class T>
@@ -26,7 +26,8 @@ constexpr DTypeKernels kernels_of() {
   DTypeKernels kernels = {
       {sum<T, Magnitudes>, sum<T, Squares>, max_of_reals<T>, sum_powers<T, false>},
       {},
-      scale_by<T>};
+      scale_by<T>,
+      clamp_to<T>};
   if constexpr (sizeof(T) > 2) {
     const NormKernel of_pairs[] = {sum<T, Moduli>, sum<T, Squares>, max_of_pairs<T>,
                                    sum_powers<T, true>};

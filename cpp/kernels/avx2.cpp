@@ -19,6 +19,8 @@ struct Avx2Row<float> {
   static void store(std::byte* p, __m256 v) { _mm256_storeu_ps(reinterpret_cast<float*>(p), v); }
   static __m256 broadcast(float x) { return _mm256_set1_ps(x); }
   static __m256 mul(__m256 a, __m256 b) { return _mm256_mul_ps(a, b); }
+  static __m256 max(__m256 v, __m256 bound) { return _mm256_max_ps(bound, v); }
+  static __m256 min(__m256 v, __m256 bound) { return _mm256_min_ps(bound, v); }
 };
 
 template <>
@@ -31,6 +33,8 @@ struct Avx2Row<double> {
   static void store(std::byte* p, __m256d v) { _mm256_storeu_pd(reinterpret_cast<double*>(p), v); }
   static __m256d broadcast(double x) { return _mm256_set1_pd(x); }
   static __m256d mul(__m256d a, __m256d b) { return _mm256_mul_pd(a, b); }
+  static __m256d max(__m256d v, __m256d bound) { return _mm256_max_pd(bound, v); }
+  static __m256d min(__m256d v, __m256d bound) { return _mm256_min_pd(bound, v); }
 };
 
 __m128i load_128(const std::byte* p) {
@@ -66,6 +70,12 @@ struct Avx2Row<Bfloat16> {
   static __m256 broadcast(float x) { return _mm256_set1_ps(x); }
   static Halves mul(Halves a, __m256 b) {
     return {_mm256_mul_ps(a.even, b), _mm256_mul_ps(a.odd, b)};
+  }
+  static Halves max(Halves v, __m256 bound) {
+    return {_mm256_max_ps(bound, v.even), _mm256_max_ps(bound, v.odd)};
+  }
+  static Halves min(Halves v, __m256 bound) {
+    return {_mm256_min_ps(bound, v.even), _mm256_min_ps(bound, v.odd)};
   }
 
  private:

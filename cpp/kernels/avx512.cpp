@@ -25,6 +25,8 @@ struct Avx512Row<float> {
   static void store(std::byte* p, __m512 v) { _mm512_storeu_ps(p, v); }
   static __m512 broadcast(float x) { return _mm512_set1_ps(x); }
   static __m512 mul(__m512 a, __m512 b) { return _mm512_mul_ps(a, b); }
+  static __m512 max(__m512 v, __m512 bound) { return _mm512_max_ps(bound, v); }
+  static __m512 min(__m512 v, __m512 bound) { return _mm512_min_ps(bound, v); }
 };
 
 template <>
@@ -35,6 +37,8 @@ struct Avx512Row<double> {
   static void store(std::byte* p, __m512d v) { _mm512_storeu_pd(p, v); }
   static __m512d broadcast(double x) { return _mm512_set1_pd(x); }
   static __m512d mul(__m512d a, __m512d b) { return _mm512_mul_pd(a, b); }
+  static __m512d max(__m512d v, __m512d bound) { return _mm512_max_pd(bound, v); }
+  static __m512d min(__m512d v, __m512d bound) { return _mm512_min_pd(bound, v); }
 };
 
 __m256i load_256(const std::byte* p) {
@@ -69,6 +73,12 @@ struct Avx512Row<Bfloat16> {
   static __m512 broadcast(float x) { return _mm512_set1_ps(x); }
   static Halves mul(Halves a, __m512 b) {
     return {_mm512_mul_ps(a.even, b), _mm512_mul_ps(a.odd, b)};
+  }
+  static Halves max(Halves v, __m512 bound) {
+    return {_mm512_max_ps(bound, v.even), _mm512_max_ps(bound, v.odd)};
+  }
+  static Halves min(Halves v, __m512 bound) {
+    return {_mm512_min_ps(bound, v.even), _mm512_min_ps(bound, v.odd)};
   }
 
  private:

@@ -23,6 +23,13 @@ struct NeonRow<float> {
   static void store(std::byte* p, float32x4_t v) { store16(p, vreinterpretq_u8_f32(v)); }
   static float32x4_t broadcast(float x) { return vdupq_n_f32(x); }
   static float32x4_t mul(float32x4_t a, float32x4_t b) { return vmulq_f32(a, b); }
+  // Not vmaxq and vminq, which change the bits of NaN and take −0 for less than 0.
+  static float32x4_t max(float32x4_t v, float32x4_t bound) {
+    return vbslq_f32(vcltq_f32(v, bound), bound, v);
+  }
+  static float32x4_t min(float32x4_t v, float32x4_t bound) {
+    return vbslq_f32(vcgtq_f32(v, bound), bound, v);
+  }
 };
 
 template <>
@@ -33,6 +40,12 @@ struct NeonRow<double> {
   static void store(std::byte* p, float64x2_t v) { store16(p, vreinterpretq_u8_f64(v)); }
   static float64x2_t broadcast(double x) { return vdupq_n_f64(x); }
   static float64x2_t mul(float64x2_t a, float64x2_t b) { return vmulq_f64(a, b); }
+  static float64x2_t max(float64x2_t v, float64x2_t bound) {
+    return vbslq_f64(vcltq_f64(v, bound), bound, v);
+  }
+  static float64x2_t min(float64x2_t v, float64x2_t bound) {
+    return vbslq_f64(vcgtq_f64(v, bound), bound, v);
+  }
 };
 
 template <>

@@ -74,6 +74,8 @@ struct ScalarRow {
   }
   static Compute broadcast(Compute value) { return value; }
   static Compute mul(Compute a, Compute b) { return a * b; }
+  static Compute max(Compute v, Compute bound) { return v < bound ? bound : v; }
+  static Compute min(Compute v, Compute bound) { return v > bound ? bound : v; }
 };
 
 struct Isa {

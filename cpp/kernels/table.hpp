@@ -67,6 +67,9 @@ struct DTypeKernels {
   // out[i] = x[i] · factor; x and out are the same or disjoint. Rounded as the mode says; 16-bit
   // types are multiplied as float32 and then rounded to nearest even, in that mode only.
   void (*scale)(const std::byte* x, std::byte* out, std::size_t n, Steps factor);
+  // out[i] = low if x[i] is below it, high if above that, else x[i]; x and out as for scale. The
+  // bounds are rounded to the compute type and then, to nearest, to the dtype.
+  void (*clamp)(const std::byte* x, std::byte* out, std::size_t n, double low, double high);
 };
 
 struct KernelTable {

@@ -8,6 +8,9 @@
 1.0
 """
 
+from importlib import import_module
+from types import ModuleType
+
 from gradclip._config import show_config
 from gradclip._gradclip import (
     NonFiniteNormError,
@@ -44,3 +47,9 @@ show_config.__module__ = threads.__module__ = __name__
 
 def __dir__() -> list[str]:
     return __all__
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name == "torch":  # loaded when asked for: it imports torch
+        return import_module("gradclip.torch")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,14 +1,19 @@
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, SupportsFloat, SupportsIndex, TypeAlias, TypeVar
+from typing import Any, Literal, Protocol, SupportsFloat, SupportsIndex, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+class _Tensor(Protocol):  # in CPU memory, such as torch.Tensor
+    def __dlpack__(self, *args: Any, **kwargs: Any) -> Any: ...
+
 # At run time containers must be lists, tuples or dicts, or subclasses of them.
 # Floating or complex; but bfloat16 is neither to NumPy's types.
 _Array: TypeAlias = NDArray[Any]
-_Grads: TypeAlias = _Array | Sequence[_Grads | None] | Mapping[Any, _Grads | None]
-_GradsT = TypeVar("_GradsT", bound=_Grads)
+_Arrays: TypeAlias = _Array | Sequence[_Arrays | None] | Mapping[Any, _Arrays | None]
+_ArraysT = TypeVar("_ArraysT", bound=_Arrays)
+_Leaf: TypeAlias = _Array | _Tensor
+_Grads: TypeAlias = _Leaf | Sequence[_Grads | None] | Mapping[Any, _Grads | None]
 _MaxNorm: TypeAlias = SupportsFloat | Callable[[float], SupportsFloat]
 _NonFinite: TypeAlias = Literal["raise", "skip", "zero", "propagate"]
 
@@ -30,14 +35,14 @@ def clip_by_global_norm_(
     nonfinite: _NonFinite = "raise",
 ) -> float: ...
 def clip_by_global_norm(
-    grads: _GradsT,
+    grads: _ArraysT,
     max_norm: _MaxNorm,
     *,
     ord: SupportsFloat = 2.0,
     eps: SupportsFloat = 0.0,
     inv_scale: SupportsFloat = 1.0,
     nonfinite: _NonFinite = "raise",
-) -> tuple[_GradsT, float]: ...
+) -> tuple[_ArraysT, float]: ...
 def clip_with_norm_(
     grads: _Grads,
     max_norm: SupportsFloat,
@@ -48,6 +53,12 @@ def clip_with_norm_(
 def scale_(grads: _Grads, factor: SupportsFloat) -> None: ...
 def set_num_threads(n: SupportsIndex) -> None: ...
 def get_num_threads() -> int: ...
+def _clip_grad_norm(
+    parameters: list[Any], max_norm: Any, norm_type: Any, error_if_nonfinite: Any
+) -> Any: ...
+def _get_total_norm(tensors: list[Any], norm_type: Any, error_if_nonfinite: Any) -> Any: ...
+def _clip_grads_with_norm(parameters: list[Any], max_norm: Any, total_norm: Any) -> None: ...
+def _clip_grad_value(parameters: list[Any], clip_value: Any) -> None: ...
 def _config() -> dict[str, Any]: ...
 def _set_thread_limit(n: SupportsIndex | None) -> int: ...
 def _set_isa(name: str) -> None: ...

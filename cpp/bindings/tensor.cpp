@@ -1,0 +1,146 @@
+#include "bindings/tensor.hpp"
+
+#include <string>
+
+#include "bindings/errors.hpp"
+#include "bindings/torch.hpp"
+
+namespace py = pybind11;
+
+namespace gradclip {
+namespace {
+
+using Writeable = TensorMemory::Writeable;
+
+// A capsule that nobody takes the tensor out of frees it when it dies.
+void free_managed(PyObject* capsule) {
+  auto* const managed =
+      static_cast<dlpack::ManagedVersioned*>(PyCapsule_GetPointer(capsule, dlpack::kVersionedName));
+  if (managed->deleter != nullptr) managed->deleter(managed);
+}
+
+py::object exported(PyObject* tensor, const dlpack::ExchangeApi& api) {
+  dlpack::ManagedVersioned* managed = nullptr;
+  if (api.export_managed(tensor, &managed) != 0) throw PythonError{};
+  return checked(PyCapsule_New(managed, dlpack::kVersionedName, free_managed));
+}
+
+// What a tensor's __dlpack__ gives: memory on the device it says it is on.
+py::object exported(py::handle tensor) {
+  const py::object method = tensor.attr("__dlpack__");
+  try {
+    using py::literals::operator""_a;
+    return method("max_version"_a = py::make_tuple(dlpack::kMajorVersion, 2));
+  } catch (py::error_already_set& error) {  // from before DLPack 1.0, without that argument
+    if (!error.matches(PyExc_TypeError)) throw;
+  }
+  return method();
+}
+
+TensorMemory in_capsule(const py::object& capsule) {
+  if (PyCapsule_IsValid(capsule.ptr(), dlpack::kVersionedName) != 0) {
+    const auto* const managed = static_cast<dlpack::ManagedVersioned*>(
+        PyCapsule_GetPointer(capsule.ptr(), dlpack::kVersionedName));
+    if (managed->version.major != dlpack::kMajorVersion) {
+      raise(PyExc_BufferError, "its DLPack version is %u.%u, not %u.x", managed->version.major,
+            managed->version.minor, dlpack::kMajorVersion);
+    }
+    const bool read_only = (managed->flags & dlpack::kReadOnly) != 0;
+    return {managed->tensor, read_only ? Writeable::kNo : Writeable::kYes, capsule};
+  }
+  if (PyCapsule_IsValid(capsule.ptr(), dlpack::kUnversionedName) != 0) {
+    const auto* const managed = static_cast<dlpack::Managed*>(
+        PyCapsule_GetPointer(capsule.ptr(), dlpack::kUnversionedName));
+    return {managed->tensor, Writeable::kUnknown, capsule};
+  }
+  raise(PyExc_BufferError, "its __dlpack__ gave %R, which is no DLPack capsule", capsule.ptr());
+}
+
+// Other devices' libraries would wait for them, or copy, before they give memory of no use here.
+std::optional<dlpack::Device> device_elsewhere(py::handle tensor) {
+  if (!py::hasattr(tensor, "__dlpack_device__")) return std::nullopt;
+  const auto device = py::tuple(tensor.attr("__dlpack_device__")());
+  const dlpack::Device result{py::int_(device[0]).cast<std::int32_t>(),
+                              py::int_(device[1]).cast<std::int32_t>()};
+  if (result.type == dlpack::kCpu) return std::nullopt;
+  return result;
+}
+
+}  // namespace
+
+std::size_t TensorMemory::size() const noexcept {
+  std::size_t size = 1;
+  for (int i = 0; i < tensor.ndim; ++i) size *= static_cast<std::size_t>(tensor.shape[i]);
+  return size;
+}
+
+bool TensorMemory::contiguous() const noexcept {
+  if (tensor.strides == nullptr) return true;
+  std::int64_t stride = 1;
+  for (int i = tensor.ndim - 1; i >= 0; --i) {
+    if (tensor.shape[i] != 1 && tensor.strides[i] != stride) return false;
+    stride *= tensor.shape[i];
+  }
+  return true;
+}
+
+std::optional<Element> TensorMemory::element() const noexcept {
+  if (tensor.dtype.lanes != 1) return std::nullopt;
+  const auto is = [this](std::uint8_t code, std::uint8_t bits) {
+    return tensor.dtype.code == code && tensor.dtype.bits == bits;
+  };
+  if (is(dlpack::kFloat, 32)) return Element{DType::kFloat32};
+  if (is(dlpack::kFloat, 64)) return Element{DType::kFloat64};
+  if (is(dlpack::kFloat, 16)) return Element{DType::kFloat16};
+  if (is(dlpack::kBfloat, 16)) return Element{DType::kBfloat16};
+  if (is(dlpack::kComplex, 64)) return Element{DType::kFloat32, true};
+  if (is(dlpack::kComplex, 128)) return Element{DType::kFloat64, true};
+  return std::nullopt;
+}
+
+TensorType::TensorType(PyTypeObject* type)
+    : type_(type), api_(exchange_api(type)), of_torch_(is_torch_tensor(type)) {
+  dlpack_ = PyObject_HasAttrString(reinterpret_cast<PyObject*>(type), "__dlpack__") != 0;
+}
+
+const dlpack::ExchangeApi* TensorType::exchange_api(PyTypeObject* type) {
+  static PyObject* const name =
+      checked(PyUnicode_InternFromString(dlpack::kExchangeApiAttribute)).release().ptr();
+  PyObject* const capsule = PyObject_GetAttr(reinterpret_cast<PyObject*>(type), name);
+  if (capsule == nullptr) {
+    PyErr_Clear();
+    return nullptr;
+  }
+  // Static, by the specification, so that the capsule need not live.
+  const py::object owner = py::reinterpret_steal<py::object>(capsule);
+  if (PyCapsule_IsValid(capsule, dlpack::kExchangeApiName) == 0) return nullptr;
+  const auto* header = static_cast<const dlpack::ExchangeApiHeader*>(
+      PyCapsule_GetPointer(capsule, dlpack::kExchangeApiName));
+  while (header != nullptr && header->version.major != dlpack::kMajorVersion) {
+    header = header->previous;
+  }
+  return reinterpret_cast<const dlpack::ExchangeApi*>(header);
+}
+
+TensorMemory TensorType::memory(PyObject* tensor, bool to_write) const {
+  // A description without an owner has no flag for read-only memory, which torch has none of.
+  if (api_ != nullptr && api_->describe != nullptr && (of_torch_ || !to_write)) {
+    TensorMemory memory;
+    if (api_->describe(tensor, &memory.tensor) != 0) throw PythonError{};
+    return memory;
+  }
+  if (api_ != nullptr) return in_capsule(exported(tensor, *api_));
+  if (const auto device = device_elsewhere(tensor)) {
+    TensorMemory memory{};
+    memory.tensor.device = *device;
+    return memory;
+  }
+  // torch refuses to export what autograd tracks, but not its memory by another name.
+  TensorMemory memory =
+      in_capsule(exported(of_torch_ ? py::handle(tensor).attr("detach")()
+                                    : py::reinterpret_borrow<py::object>(tensor)));
+  if (of_torch_ && memory.writeable == Writeable::kUnknown) memory.writeable = Writeable::kYes;
+  return memory;
+}
+
+}  // namespace gradclip

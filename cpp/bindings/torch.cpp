@@ -1,0 +1,88 @@
+#include "bindings/torch.hpp"
+
+#include <array>
+
+#include "bindings/errors.hpp"
+
+namespace py = pybind11;
+
+namespace gradclip {
+namespace {
+
+struct Names {
+  py::object parameter;
+  py::object scalar_tensor;
+  py::tuple scalar_keywords;
+  std::array<py::object, kDTypeCount> dtypes;
+  py::str cpu;
+  py::object is_inference_mode_enabled;
+  py::object increment_version;
+  py::str version;
+};
+
+const Names& names() {
+  PYBIND11_CONSTINIT static py::gil_safe_call_once_and_store<Names> storage;
+  const auto look_up = [] {
+    const py::module_ torch = py::module_::import("torch");
+    static_assert(kDTypeCount == 4, "each dtype has its name in torch here");
+    return Names{torch.attr("nn").attr("Parameter"),
+                 torch.attr("scalar_tensor"),
+                 py::make_tuple("dtype", "device"),
+                 {torch.attr("float16"), torch.attr("bfloat16"), torch.attr("float32"),
+                  torch.attr("float64")},
+                 "cpu",
+                 torch.attr("is_inference_mode_enabled"),
+                 torch.attr("autograd").attr("graph").attr("increment_version"),
+                 "_version"};
+  };
+  return storage.call_once_and_store_result(look_up).get_stored();
+}
+
+// torch.Tensor, once torch is imported; it stays.
+PyTypeObject* tensor_type() noexcept {
+  static PyTypeObject* type = nullptr;
+  if (type != nullptr) return type;
+  PyObject* const module = PyDict_GetItemString(PyImport_GetModuleDict(), "torch");  // borrowed
+  if (module == nullptr || !PyModule_Check(module)) return nullptr;
+  PyObject* const tensor = PyDict_GetItemString(PyModule_GetDict(module), "Tensor");
+  if (tensor == nullptr || !PyType_Check(tensor)) return nullptr;
+  return type = reinterpret_cast<PyTypeObject*>(Py_NewRef(tensor));
+}
+
+}  // namespace
+
+bool is_torch_tensor(PyTypeObject* type) noexcept {
+  PyTypeObject* const tensor = tensor_type();
+  return tensor != nullptr && PyType_IsSubtype(type, tensor) != 0;
+}
+
+bool is_plain_torch_tensor(PyTypeObject* type) {
+  return type == tensor_type() || reinterpret_cast<PyObject*>(type) == names().parameter.ptr();
+}
+
+py::object torch_scalar(double value, DType dtype) {
+  const Names& torch = names();
+  const py::float_ number(value);
+  PyObject* const arguments[] = {number.ptr(), torch.dtypes[index(dtype)].ptr(), torch.cpu.ptr()};
+  return checked(
+      PyObject_Vectorcall(torch.scalar_tensor.ptr(), arguments, 1, torch.scalar_keywords.ptr()));
+}
+
+bool torch_inference_mode() {
+  return checked(PyObject_CallNoArgs(names().is_inference_mode_enabled.ptr())).ptr() == Py_True;
+}
+
+// Told by its having no version; asking it costs twice as much.
+bool is_inference_tensor(PyObject* tensor) {
+  PyObject* const version = PyObject_GetAttr(tensor, names().version.ptr());
+  Py_XDECREF(version);
+  if (version != nullptr) return false;
+  PyErr_Clear();
+  return true;
+}
+
+void increment_versions(const py::list& tensors) {
+  checked(PyObject_CallOneArg(names().increment_version.ptr(), tensors.ptr()));
+}
+
+}  // namespace gradclip

@@ -1,0 +1,354 @@
+"""PyTorch's gradient clipping for gradients in CPU memory: exact, and several times as fast.
+
+The functions have the names, arguments, results and meanings of those in `torch.nn.utils`, so that
+one import is all that changes::
+
+    from gradclip.torch import clip_grad_norm_
+
+or one line at start-up, for libraries that clip by themselves::
+
+    gradclip.torch.install()
+
+Gradients of float16, bfloat16, float32, float64, complex64 and complex128 are clipped here, in any
+strided layout, by norms of order 1, 2, inf and any other positive number. Whatever else torch's
+functions can do is left to them, call by call: other devices, sparse, nested and quantised
+tensors, tensor subclasses such as DTensor, gradients that share memory, orders that are no norms,
+and arguments that make no sense. `handed_over` counts these calls.
+
+Differences to torch are all to its better: norms are right whatever the length and magnitude
+(torch sums in float32), and nothing is written if nothing is clipped.
+"""
+
+import logging
+import types
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch.nn import utils as _utils
+from torch.nn.utils import clip_grad as _clip_grad
+
+from gradclip import _gradclip
+
+__all__ = [
+    "clip_grad_norm_",
+    "clip_grad_value_",
+    "clip_grads_with_norm_",
+    "get_total_norm",
+    "handed_over",
+    "install",
+    "installed",
+    "uninstall",
+]
+
+_logger = logging.getLogger(__name__)
+_handed_over = 0
+
+_dispatch_modes = torch._C._len_torch_dispatch_stack
+_torch_get_total_norm = _utils.get_total_norm
+_torch_clip_grads_with_norm_ = _utils.clip_grads_with_norm_
+_torch_clip_grad_value_ = _utils.clip_grad_value_
+
+
+def _torch_clip_grad_norm_(
+    parameters: list[Any], max_norm: Any, norm_type: Any, error_if_nonfinite: Any, foreach: Any
+) -> torch.Tensor:
+    # Put together from its halves, as torch does; its own would find these replaced by `install`.
+    grads = [p.grad for p in parameters if p.grad is not None]
+    total_norm = _torch_get_total_norm(grads, norm_type, error_if_nonfinite, foreach)
+    _torch_clip_grads_with_norm_(parameters, max_norm, total_norm, foreach)
+    return total_norm
+
+
+def _leave_to_torch(why: Exception) -> None:
+    global _handed_over
+    _handed_over += 1
+    _logger.debug("left to torch: %s", why)
+
+
+def _as_list(tensors: Any) -> list[Any]:
+    if type(tensors) is list:
+        return tensors
+    return [tensors] if isinstance(tensors, torch.Tensor) else list(tensors)
+
+
+def _check_no_dispatch_mode() -> None:
+    # One is to see whatever is done to tensors, such as to trace it.
+    if _dispatch_modes() > 0:
+        raise TypeError("a TorchDispatchMode is active")
+
+
+def _nonfinite(error: _gradclip.NonFiniteNormError, norm_type: Any, place: str) -> RuntimeError:
+    failure = RuntimeError(
+        f"The total norm of order {float(norm_type)} for gradients from `parameters` is non-finite,"
+        " so it cannot be clipped. To disable this error and scale the gradients by the non-finite"
+        " norm anyway, set `error_if_nonfinite=False`"
+    )
+    if error.path is not None:
+        failure.add_note(f"The first that holds an inf or NaN is {place.format(error.path[5:])}.")
+    return failure
+
+
+def clip_grad_norm_(
+    parameters: torch.Tensor | Iterable[torch.Tensor],
+    max_norm: float,
+    norm_type: float = 2.0,
+    error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
+) -> torch.Tensor:
+    """Scale the gradients of parameters in place so that their norm is at most max_norm.
+
+    As `torch.nn.utils.clip_grad_norm_`: every gradient is multiplied by
+    min(1, max_norm / (norm + 1e-6)). If that is 1, no byte is written. If not, and if norm_type is
+    2 and no gradient has 16 bits, the exact norm of what is written is never above max_norm.
+
+    Parameters
+    ----------
+    parameters : torch.Tensor or iterable of torch.Tensor
+        Their gradients, of any shapes, dtypes and strides, are clipped; None is skipped.
+    max_norm : float
+        The threshold. As in torch, 0 gives zeros, and a negative one turns gradients around.
+    norm_type : float, default 2.0
+        The order of the norm; 'inf' for the largest magnitude.
+    error_if_nonfinite : bool, default False
+        Raise an error for a norm of inf or NaN. Else inf makes finite gradients 0, and NaN makes
+        all of them NaN.
+    foreach : bool, optional
+        Of no effect, unless the call is left to torch.
+
+    Returns
+    -------
+    torch.Tensor
+        The norm before clipping: 0-d, of the dtype that torch gives it, to which it is rounded.
+        The factor is found from the unrounded norm.
+
+    Raises
+    ------
+    RuntimeError
+        The norm is inf or NaN and error_if_nonfinite is true (a note names the first such
+        gradient), or torch raises one. Nothing was changed.
+
+    Examples
+    --------
+    >>> import torch, gradclip.torch
+    >>> weight = torch.nn.Parameter(torch.tensor([1.0, 2.0]))
+    >>> weight.grad = torch.tensor([3.0, 4.0])
+    >>> gradclip.torch.clip_grad_norm_([weight], max_norm=1.0)
+    tensor(5.)
+    >>> weight.grad
+    tensor([0.6000, 0.8000])
+    """
+    if isinstance(parameters, types.GeneratorType):
+        parameters = list(parameters)
+        if not parameters:
+            warnings.warn(
+                "`parameters` is an empty generator, no gradient clipping will occur.",
+                stacklevel=2,
+            )
+    parameters = _as_list(parameters)
+    try:
+        _check_no_dispatch_mode()
+        norm = _gradclip._clip_grad_norm(parameters, max_norm, norm_type, error_if_nonfinite)
+        return torch.tensor(0.0) if norm is None else norm
+    except _gradclip.NonFiniteNormError as error:
+        raise _nonfinite(error, norm_type, "parameters{}.grad") from None
+    except (TypeError, ValueError) as why:
+        _leave_to_torch(why)
+    return _torch_clip_grad_norm_(parameters, max_norm, norm_type, error_if_nonfinite, foreach)
+
+
+def get_total_norm(
+    tensors: torch.Tensor | Iterable[torch.Tensor],
+    norm_type: float = 2.0,
+    error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
+) -> torch.Tensor:
+    """The norm of all elements of all tensors together, as `torch.nn.utils.get_total_norm`.
+
+    Parameters
+    ----------
+    tensors : torch.Tensor or iterable of torch.Tensor
+        Of any shapes, dtypes and strides.
+    norm_type, error_if_nonfinite, foreach
+        As for `clip_grad_norm_`.
+
+    Returns
+    -------
+    torch.Tensor
+        The norm: 0-d, of the dtype that torch gives it, to which it is rounded.
+
+    Raises
+    ------
+    RuntimeError
+        As for `clip_grad_norm_`.
+
+    Examples
+    --------
+    >>> import torch, gradclip.torch
+    >>> gradclip.torch.get_total_norm([torch.tensor([3.0]), torch.tensor([[4.0]])])
+    tensor(5.)
+    """
+    tensors = _as_list(tensors)
+    try:
+        _check_no_dispatch_mode()
+        norm = _gradclip._get_total_norm(tensors, norm_type, error_if_nonfinite)
+        return torch.tensor(0.0) if norm is None else norm
+    except _gradclip.NonFiniteNormError as error:
+        raise _nonfinite(error, norm_type, "tensors{}") from None
+    except (TypeError, ValueError) as why:
+        _leave_to_torch(why)
+    return _torch_get_total_norm(tensors, norm_type, error_if_nonfinite, foreach)
+
+
+def clip_grads_with_norm_(
+    parameters: torch.Tensor | Iterable[torch.Tensor],
+    max_norm: float,
+    total_norm: torch.Tensor,
+    foreach: bool | None = None,
+) -> None:
+    """Clip gradients in place by a norm that is known, as `torch.nn.utils.clip_grads_with_norm_`.
+
+    Parameters
+    ----------
+    parameters, max_norm, foreach
+        As for `clip_grad_norm_`.
+    total_norm : torch.Tensor
+        The norm, 0-d. With what `get_total_norm` returns, the bound holds as for
+        `clip_grad_norm_`: a float32 norm is taken for the largest one that is rounded to it.
+
+    Examples
+    --------
+    >>> import torch, gradclip.torch
+    >>> weight = torch.nn.Parameter(torch.tensor([1.0, 2.0]))
+    >>> weight.grad = torch.tensor([3.0, 4.0])
+    >>> gradclip.torch.clip_grads_with_norm_([weight], 1.0, torch.tensor(10.0))
+    >>> weight.grad
+    tensor([0.3000, 0.4000])
+    """
+    parameters = _as_list(parameters)
+    try:
+        _check_no_dispatch_mode()
+        _gradclip._clip_grads_with_norm(parameters, max_norm, total_norm)
+    except (TypeError, ValueError) as why:
+        _leave_to_torch(why)
+    else:
+        return
+    _torch_clip_grads_with_norm_(parameters, max_norm, total_norm, foreach)
+
+
+def clip_grad_value_(
+    parameters: torch.Tensor | Iterable[torch.Tensor],
+    clip_value: float,
+    foreach: bool | None = None,
+) -> None:
+    """Clamp gradients in place to ±clip_value, as `torch.nn.utils.clip_grad_value_`.
+
+    NaN stays NaN. If no element is outside, no byte is written.
+
+    Parameters
+    ----------
+    parameters, foreach
+        As for `clip_grad_norm_`.
+    clip_value : float
+        The largest magnitude, rounded to each gradient's dtype.
+
+    Examples
+    --------
+    >>> import torch, gradclip.torch
+    >>> weight = torch.nn.Parameter(torch.tensor([1.0, 2.0]))
+    >>> weight.grad = torch.tensor([3.0, -0.5])
+    >>> gradclip.torch.clip_grad_value_([weight], 1.0)
+    >>> weight.grad
+    tensor([ 1.0000, -0.5000])
+    """
+    parameters = _as_list(parameters)
+    try:
+        _check_no_dispatch_mode()
+        _gradclip._clip_grad_value(parameters, clip_value)
+    except (TypeError, ValueError) as why:
+        _leave_to_torch(why)
+    else:
+        return
+    _torch_clip_grad_value_(parameters, clip_value, foreach)
+
+
+def handed_over() -> int:
+    """How many calls in this process were left to torch, since they were none of gradclip's.
+
+    The logger ``gradclip.torch`` tells why, at level DEBUG.
+
+    Examples
+    --------
+    >>> import torch, gradclip.torch
+    >>> before = gradclip.torch.handed_over()
+    >>> gradclip.torch.get_total_norm([torch.ones(2), torch.zeros(3)], norm_type=0)
+    tensor(1.)
+    >>> gradclip.torch.handed_over() - before
+    1
+    """
+    return _handed_over
+
+
+# Where torch keeps its functions, and what stands there while they are replaced. Its private names
+# are what torch's own clip_grad_norm_ calls: one imported by name before is quick as well.
+_REPLACEMENTS: list[tuple[types.ModuleType, str, Callable[..., Any]]] = [
+    (_utils, "clip_grad_norm_", clip_grad_norm_),
+    (_utils, "get_total_norm", get_total_norm),
+    (_utils, "clip_grads_with_norm_", clip_grads_with_norm_),
+    (_utils, "clip_grad_value_", clip_grad_value_),
+    (_clip_grad, "clip_grad_norm_", clip_grad_norm_),
+    (_clip_grad, "_get_total_norm", get_total_norm),
+    (_clip_grad, "_clip_grads_with_norm_", clip_grads_with_norm_),
+    (_clip_grad, "clip_grad_value_", clip_grad_value_),
+]
+_replaced: dict[tuple[types.ModuleType, str], Callable[..., Any]] = {}
+
+
+def install() -> None:
+    """Put these functions in the place of torch's, in `torch.nn.utils` and its `clip_grad`.
+
+    Libraries that call them there, such as Lightning, Accelerate, Hugging Face's Trainer and
+    Stable-Baselines3, then use gradclip. A second call does nothing.
+
+    Examples
+    --------
+    >>> import torch, gradclip.torch
+    >>> gradclip.torch.install()
+    >>> torch.nn.utils.clip_grad_norm_ is gradclip.torch.clip_grad_norm_
+    True
+    >>> gradclip.torch.uninstall()
+    """
+    for module, name, function in _REPLACEMENTS:
+        found = getattr(module, name)
+        if found is not function:
+            _replaced[module, name] = found
+            setattr(module, name, function)
+
+
+def uninstall() -> None:
+    """Put back the functions that `install` replaced, except where something else stands by now."""
+    for module, name, function in _REPLACEMENTS:
+        if getattr(module, name) is function and (module, name) in _replaced:
+            setattr(module, name, _replaced[module, name])
+
+
+@contextmanager
+def installed() -> Iterator[None]:
+    """`install` for the length of a ``with`` block, unless it is installed already.
+
+    Examples
+    --------
+    >>> import torch, gradclip.torch
+    >>> with gradclip.torch.installed():
+    ...     torch.nn.utils.get_total_norm(torch.tensor([3.0, 4.0]))
+    tensor(5.)
+    """
+    before = _utils.clip_grad_norm_ is clip_grad_norm_
+    install()
+    try:
+        yield
+    finally:
+        if not before:
+            uninstall()
