@@ -15,6 +15,14 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def pytorch(session: nox.Session) -> None:
+    """The tests with PyTorch and the trainers that clip."""
+    trainers = ("lightning", "accelerate", "transformers", "stable-baselines3")
+    session.install(".[test,torch]", *trainers)
+    session.run("pytest", "tests/pytorch", *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Ruff's rules and format."""
     session.install(*nox.project.dependency_groups(PROJECT, "lint"))

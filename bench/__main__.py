@@ -24,6 +24,7 @@ def parser() -> argparse.ArgumentParser:
         ("quick", "the main cases: half a minute"),
         ("full", "float32 and float64 in every group, other dtypes once: a quarter of an hour"),
         ("sweep", "every size, and fewer threads: a quarter of an hour"),
+        ("torch", "gradclip.torch against torch, from Parameters: a minute"),
     ):
         modes.add_argument(f"--{name}", action="store_const", dest="mode", const=name, help=text)
     made.add_argument("--threads", type=positive, metavar="N", help="threads for gradclip")

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench import models
+from bench.contenders import OURS, Contender
 from bench.digits import Training
 from bench.dtypes import COMPLEX, HALF, WIDE
 from bench.exact import Array
 from bench.gradients import standard_normal
 from bench.models import Shapes
+from bench.peers import torch
 
 DIGITS = "Real gradients, scikit-learn's digits"
 MODELS = "Parameter shapes of well-known models"
@@ -154,7 +156,8 @@ class Mode:
     """A list of cases, the seconds spent on timing each, the peers unless others are asked for.
 
     `thread_counts`: gradclip is timed with fewer threads, too. `largest`: accuracy is shown for
-    arrays of up to 2 to this power.
+    arrays of up to 2 to this power. `ours`: how gradclip is called. `step`: whole training steps
+    are timed, too.
     """
 
     name: str
@@ -163,12 +166,32 @@ class Mode:
     largest: int
     peers: tuple[str, ...] | None = None
     thread_counts: bool = False
+    ours: Contender = OURS
+    step: bool = False
+
+
+def from_parameters() -> list[Case]:
+    """Return what PyTorch's users clip: gradients of torch.nn.Parameters."""
+    networks = (
+        ("RL policy", models.rl_policy()),
+        ("LSTM", models.lstm()),
+        ("ResNet-50", models.resnet50()),
+        ("GPT-2 small", models.gpt2_small()),
+    )
+    both = (True, False)
+    return [
+        *(model(*network, clips=clips) for network in networks for clips in both),
+        *(many(1000, 256, clips=clips) for clips in both),
+        *(one(n) for n in (1000, 100_000, 1_000_000)),
+    ]
 
 
 IN_SWEEP = ("np.dot", "one-buffer", "scipy-blas", "torch")
+WITH_TORCH = (torch.TORCH.key, torch.TORCH_FOREACH.key)
 MODES = (
     Mode("quick", quick, 0.5, 20),
     Mode("default", default, 2.0, 24),
     Mode("full", full, 2.5, 28),
     Mode("sweep", sweep, 2.0, 28, IN_SWEEP, thread_counts=True),
+    Mode("torch", from_parameters, 2.0, 24, WITH_TORCH, ours=torch.GRADCLIP, step=True),
 )

@@ -24,6 +24,7 @@ def do(options: argparse.Namespace) -> int:
         print(markdown.tables(record.read(options.file)))
     else:
         (mode,) = (mode for mode in MODES if mode.name == options.mode)
+        peers.require(mode.ours)
         found = run(mode, peers.choose(options.peers, mode.peers), options.threads)
         if options.json:
             record.write(found, options.json)

@@ -17,6 +17,8 @@ def tables(run: Run) -> str:
     lines += [f"{versions}.", "", *_accuracy(run)]
     for group, rows in groupby(run.rows, key=lambda row: row.group):
         lines += ["", f"### {group}", "", *_table(list(rows))]
+    if run.step:
+        lines += ["", "### A whole training step of the RL policy", "", *_step(run)]
     return "\n".join(lines)
 
 
@@ -49,6 +51,14 @@ def _accuracy(run: Run) -> Iterator[str]:
     yield _line(["---"] + ["---:"] * len(found.elements[::4]))
     for name, errors in found.errors.items():
         yield _line([name, *(report.error(error) for error in errors[::4])])
+
+
+def _step(run: Run) -> Iterator[str]:
+    yield _line(["", "step", "of it clipping", "share"])
+    yield _line(["---"] + ["---:"] * 3)
+    for name, share in run.step.items():
+        times = [report.duration(share.step), report.duration(share.clip)]
+        yield _line([name, *times, f"{share.clip / share.step:.1%}"])
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -1,5 +1,6 @@
-"""The parameter shapes of three well-known networks, generated from their architecture."""
+"""The parameter shapes of well-known networks, generated from their architecture."""
 
+from itertools import pairwise
 from math import prod
 
 Shapes = list[tuple[int, ...]]
@@ -55,4 +56,18 @@ def lstm() -> Shapes:
         shapes += [(4 * d, d), (4 * d, d), (4 * d,), (4 * d,)]
     shapes += [(words, d), (words,)]
     assert (len(shapes), count(shapes)) == (11, 12_257_200)
+    return shapes
+
+
+# The widths of an actor and a critic for 17 observations and 6 actions, MuJoCo's HalfCheetah.
+POLICY = ((17, 64, 64, 64, 64, 6), (17, 64, 64, 64, 64, 1))
+
+
+def rl_policy() -> Shapes:
+    """Return a small policy for reinforcement learning: 20 arrays, 27,719 parameters."""
+    shapes: Shapes = []
+    for widths in POLICY:
+        for inner, out in pairwise(widths):
+            shapes += [(out, inner), (out,)]
+    assert (len(shapes), count(shapes)) == (20, 27_719)
     return shapes

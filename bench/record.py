@@ -12,8 +12,9 @@ from bench import Refused
 from bench.accuracy import Accuracy
 from bench.machine import Machine
 from bench.results import Outcome, Row
+from bench.step import Share
 
-SCHEMA = 3  # raised when a reader of the old one would misread the new one
+SCHEMA = 4  # raised when a reader of the old one would misread the new one
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Run:
     contenders: dict[str, str]  # names and idioms
     rows: list[Row]
     accuracy: Accuracy
+    step: dict[str, Share]  # by contender; empty unless the mode times training steps
 
 
 def write(run: Run, file: Path) -> None:
@@ -52,6 +54,7 @@ def read(file: Path) -> Run:
         found["machine"] = Machine(**found["machine"])
         found["rows"] = [_row(row) for row in found["rows"]]
         found["accuracy"] = Accuracy(**found["accuracy"])
+        found["step"] = {name: Share(**share) for name, share in found["step"].items()}
         return Run(**found)
     except (OSError, ValueError, AttributeError, TypeError, KeyError) as error:
         raise Refused(f"{file}: not a run of this harness ({error})") from None

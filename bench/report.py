@@ -12,6 +12,7 @@ from bench.cases import power_of_two
 from bench.contenders import OURS
 from bench.machine import Machine
 from bench.results import Lead, Row, contender_names, leads
+from bench.step import Share
 
 SLOWER = "▼"  # stands out without colour, too
 NOISY = "~"
@@ -90,6 +91,25 @@ def accuracy(found: Accuracy) -> Table:
     made.add_column("[1e20, 1e20]", justify="right")
     for name, errors in found.errors.items():
         made.add_row(name, *(error(errors[k]) for k in shown), found.huge[name])
+    return made
+
+
+def training_step(shares: Mapping[str, Share]) -> Table:
+    """Return the table of whole training steps: how long they take, and clipping in them."""
+    made = Table(
+        title="A whole training step of the RL policy: forward, backward, clip, Adam",
+        title_justify="left",
+        title_style="bold",
+        box=None,
+        pad_edge=False,
+        padding=(0, 2, 0, 0),
+    )
+    made.add_column("", no_wrap=True)
+    for heading in ("step", "of it clipping", "share"):
+        made.add_column(heading, justify="right", no_wrap=True)
+    for name, share in shares.items():
+        part = f"{share.clip / share.step:.1%}"
+        made.add_row(name, duration(share.step), duration(share.clip), part)
     return made
 
 

@@ -15,8 +15,8 @@ from rich.progress import (
 )
 
 import gradclip
-from bench import accuracy, cases, digits, lesson, machine, peers, record, report, sweep
-from bench.contenders import OURS, Contender
+from bench import accuracy, cases, digits, lesson, machine, peers, record, report, step, sweep
+from bench.contenders import Contender
 from bench.measure import Tick, measure
 from bench.results import Row
 
@@ -28,7 +28,7 @@ def run(mode: cases.Mode, others: Sequence[Contender], threads: int | None) -> r
     neighbours = machine.Neighbours()
     with gradclip.threads(threads or gradclip.get_num_threads()):
         fewer = sweep.fewer_threads(gradclip.get_num_threads()) if mode.thread_counts else []
-        contenders = [OURS, *fewer, *others]
+        contenders = [mode.ours, *fewer, *others]
         idioms = {c.name: c.idiom for c in contenders}
         packages = {package for c in contenders for package in c.needs}
         where = machine.describe(packages, {c.name: c.threads() for c in others if c.threads})
@@ -39,16 +39,20 @@ def run(mode: cases.Mode, others: Sequence[Contender], threads: int | None) -> r
         console.print(report.how_to_read())
         console.print()
         rows = time_all([*real, *mode.make()], contenders, mode.seconds, console)
-        errors = accuracy.measure([OURS, *others], mode.largest)
+        errors = accuracy.measure([mode.ours, *others], mode.largest)
+        shares = step.measure([mode.ours, *others], mode.seconds) if mode.step else {}
     console.print(report.accuracy(errors))
     console.print()
+    if shares:
+        console.print(report.training_step(shares))
+        console.print()
     if mode.thread_counts:
         console.print(sweep.summary(rows))
     elapsed = perf_counter() - start
     busy = neighbours.cores()
     console.print(report.aftermath(elapsed, busy))
     console.print(report.last_words(rows))
-    return record.Run(mode.name, elapsed, busy, where, idioms, rows, errors)
+    return record.Run(mode.name, elapsed, busy, where, idioms, rows, errors, shares)
 
 
 def time_all(

@@ -15,9 +15,11 @@ PEERS: tuple[Contender, ...] = (
     numexpr.NUMEXPR,
     numba.NUMBA,
     torch.TORCH,
+    torch.TORCH_FOREACH,
     optax.OPTAX,
 )
 KEYS = tuple(peer.key for peer in PEERS)
+USUAL = tuple(key for key in KEYS if key != torch.TORCH_FOREACH.key)  # same as torch, by default
 INSTALL = "python3 -m pip install '.[peers]'"
 
 
@@ -29,7 +31,7 @@ def missing(peer: Contender) -> list[str]:
 def choose(keys: Iterable[str] | None, usual: Iterable[str] | None = None) -> list[Contender]:
     """Return the peers of these keys in their usual order.
 
-    Without keys, all that are installed, of the `usual` ones if these are given.
+    Without keys, those that are installed of the `usual` ones, or of all that are usual.
 
     Raises
     ------
@@ -37,7 +39,7 @@ def choose(keys: Iterable[str] | None, usual: Iterable[str] | None = None) -> li
         If a key is unknown, or what it needs is not installed.
     """
     if keys is None:
-        usual = set(KEYS if usual is None else usual)
+        usual = set(USUAL if usual is None else usual)
         return [peer for peer in PEERS if peer.key in usual and not missing(peer)]
     wanted = set(keys)
     if unknown := sorted(wanted - {*KEYS}):
@@ -45,11 +47,16 @@ def choose(keys: Iterable[str] | None, usual: Iterable[str] | None = None) -> li
             f"no such peers: {', '.join(unknown)} (choose from {', '.join(KEYS)}; or none)"
         )
     chosen = [peer for peer in PEERS if peer.key in wanted]
-    if lacking := [package for peer in chosen for package in missing(peer)]:
-        raise Refused(f"not installed: {', '.join(lacking)} ({INSTALL})")
+    require(*chosen)
     return chosen
+
+
+def require(*contenders: Contender) -> None:
+    """Raise Refused if something that one of them is made of is not installed."""
+    if lacking := [package for contender in contenders for package in missing(contender)]:
+        raise Refused(f"not installed: {', '.join(lacking)} ({INSTALL})")
 
 
 def absent() -> list[str]:
     """Return the names of the peers that are not installed."""
-    return [peer.name for peer in PEERS if missing(peer)]
+    return [peer.name for peer in PEERS if peer.key in USUAL and missing(peer)]

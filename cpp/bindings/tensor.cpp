@@ -100,7 +100,8 @@ std::optional<Element> TensorMemory::element() const noexcept {
 
 TensorType::TensorType(PyTypeObject* type)
     : type_(type), api_(exchange_api(type)), of_torch_(is_torch_tensor(type)) {
-  dlpack_ = PyObject_HasAttrString(reinterpret_cast<PyObject*>(type), "__dlpack__") != 0;
+  PyObject* const object = reinterpret_cast<PyObject*>(type);
+  dlpack_ = api_ == nullptr && PyObject_HasAttrString(object, "__dlpack__") != 0;
 }
 
 const dlpack::ExchangeApi* TensorType::exchange_api(PyTypeObject* type) {

@@ -47,7 +47,7 @@ class TensorType {
 
   PyTypeObject* type_ = nullptr;
   const dlpack::ExchangeApi* api_ = nullptr;
-  bool dlpack_ = false;  // the attribute __dlpack__
+  bool dlpack_ = false;  // the attribute __dlpack__ instead
   bool of_torch_ = false;
 };
 

@@ -14,7 +14,7 @@ struct Names {
   py::object scalar_tensor;
   py::tuple scalar_keywords;
   std::array<py::object, kDTypeCount> dtypes;
-  py::str cpu;
+  py::object cpu;  // a device: its name would be parsed for 100 ns
   py::object is_inference_mode_enabled;
   py::object increment_version;
   py::str version;
@@ -30,7 +30,7 @@ const Names& names() {
                  py::make_tuple("dtype", "device"),
                  {torch.attr("float16"), torch.attr("bfloat16"), torch.attr("float32"),
                   torch.attr("float64")},
-                 "cpu",
+                 torch.attr("device")("cpu"),
                  torch.attr("is_inference_mode_enabled"),
                  torch.attr("autograd").attr("graph").attr("increment_version"),
                  "_version"};
