@@ -17,7 +17,7 @@ def tests(session: nox.Session) -> None:
 @nox.session
 def pytorch(session: nox.Session) -> None:
     """The tests with PyTorch and the trainers that clip."""
-    trainers = ("lightning", "accelerate", "transformers", "stable-baselines3")
+    trainers = ("pytorch-lightning", "accelerate", "transformers", "stable-baselines3")
     session.install(".[test,torch]", *trainers)
     session.run("pytest", "tests/pytorch", *session.posargs)
 
@@ -33,7 +33,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Mypy, and the stub against the built module."""
-    session.install(".[bench]", *nox.project.dependency_groups(PROJECT, "lint"))
+    session.install(".[bench,torch]", *nox.project.dependency_groups(PROJECT, "lint"))
     session.run("mypy")
     session.run("python", "-m", "mypy.stubtest", "gradclip")
 

@@ -21,9 +21,9 @@ from bench.report import BUSY
 # indigo; the markers help in black and white. The strongest colour is gradclip's.
 COLOURS = (
     *("#D55E00", "#8A8A8A", "#0072B2", "#56B4E9", "#009E73"),
-    *("#B59F00", "#CC79A7", "#882255", "#332288", "#E69F00"),
+    *("#B59F00", "#CC79A7", "#332288", "#882255", "#E69F00"),
 )
-MARKERS = ("o", "s", "^", "v", "D", "P", "X", "d", "*", "h")
+MARKERS = ("o", "s", "^", "v", "D", "P", "X", "*", "d", "h")
 NAMES = (OURS.name, *(peer.name for peer in PEERS))
 LOOKS = {n: (c, m) for n, c, m in zip(NAMES, COLOURS, MARKERS, strict=True)}
 UNKNOWN = ("#606060", ".")  # a peer that only another version of the harness has
