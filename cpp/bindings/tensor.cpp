@@ -109,6 +109,7 @@ const dlpack::ExchangeApi* TensorType::exchange_api(PyTypeObject* type) {
       checked(PyUnicode_InternFromString(dlpack::kExchangeApiAttribute)).release().ptr();
   PyObject* const capsule = PyObject_GetAttr(reinterpret_cast<PyObject*>(type), name);
   if (capsule == nullptr) {
+    if (!PyErr_ExceptionMatches(PyExc_AttributeError)) throw PythonError{};
     PyErr_Clear();
     return nullptr;
   }

@@ -3,6 +3,7 @@
 #include <array>
 
 #include "bindings/errors.hpp"
+#include "core/fp_environment.hpp"
 
 namespace py = pybind11;
 
@@ -63,6 +64,7 @@ bool is_plain_torch_tensor(PyTypeObject* type) {
 py::object torch_scalar(double value, DType dtype) {
   const Names& torch = names();
   const py::float_ number(value);
+  const FpEnvironment environment(Rounding::kNearest);  // a subnormal norm is not 0
   PyObject* const arguments[] = {number.ptr(), torch.dtypes[index(dtype)].ptr(), torch.cpu.ptr()};
   return checked(
       PyObject_Vectorcall(torch.scalar_tensor.ptr(), arguments, 1, torch.scalar_keywords.ptr()));

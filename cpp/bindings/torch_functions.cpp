@@ -27,6 +27,12 @@ double as_float(PyObject* object) {
 
 Order to_norm_type(PyObject* object) { return to_order(py::float_(as_float(object)).ptr()); }
 
+bool is_true(PyObject* object) {
+  const int truth = PyObject_IsTrue(object);
+  if (truth < 0) throw PythonError{};
+  return truth != 0;
+}
+
 void require_plain(PyObject* tensor, Py_ssize_t i) {
   if (is_plain_torch_tensor(Py_TYPE(tensor))) return;
   raise(PyExc_TypeError, "the gradient or tensor %zd is a %s", i, Py_TYPE(tensor)->tp_name);
@@ -38,7 +44,8 @@ py::list grads_of(PyObject* parameters) {
   if (!PyList_Check(parameters)) raise(PyExc_TypeError, "parameters must be a list");
   py::list grads;
   for (Py_ssize_t i = 0; i < PyList_GET_SIZE(parameters); ++i) {
-    const py::object grad = checked(PyObject_GetAttr(PyList_GET_ITEM(parameters, i), name));
+    const auto parameter = py::reinterpret_borrow<py::object>(PyList_GET_ITEM(parameters, i));
+    const py::object grad = checked(PyObject_GetAttr(parameter.ptr(), name));
     if (!grad.is_none()) require_plain(grad.ptr(), i);
     grads.append(grad);
   }
@@ -86,7 +93,7 @@ PyObject* clip_grad_norm(PyObject* const* args, Py_ssize_t count, PyObject* keyw
       signature.bind(args, count, keywords);
   const double threshold = as_float(max_norm);
   const Order order = to_norm_type(norm_type);
-  const bool strict = PyObject_IsTrue(error_if_nonfinite) != 0;
+  const bool strict = is_true(error_if_nonfinite);
   const py::list grads = grads_of(parameters);
   const Leaves leaves(grads.ptr(), Access::kInPlaceTracked);
   if (leaves.spans().size() == 0) Py_RETURN_NONE;
@@ -111,7 +118,7 @@ PyObject* get_total_norm(PyObject* const* args, Py_ssize_t count, PyObject* keyw
                                       {"tensors", "norm_type", "error_if_nonfinite"}, 3, 3);
   const auto [tensors, norm_type, error_if_nonfinite] = signature.bind(args, count, keywords);
   const Order order = to_norm_type(norm_type);
-  const bool strict = PyObject_IsTrue(error_if_nonfinite) != 0;
+  const bool strict = is_true(error_if_nonfinite);
   if (!PyList_Check(tensors)) raise(PyExc_TypeError, "tensors must be a list");
   for (Py_ssize_t i = 0; i < PyList_GET_SIZE(tensors); ++i) {
     require_plain(PyList_GET_ITEM(tensors, i), i);
@@ -141,18 +148,17 @@ PyObject* clip_grads_with_norm(PyObject* const* args, Py_ssize_t count, PyObject
   const auto [parameters, max_norm, total_norm] = signature.bind(args, count, keywords);
   const double threshold = as_float(max_norm);
   require_plain(total_norm, 0);
-  const TensorMemory memory = TensorType(Py_TYPE(total_norm)).memory(total_norm, false);
-  const std::optional<Element> element = memory.element();
-  if (memory.tensor.device.type != dlpack::kCpu || memory.tensor.ndim != 0 || !element ||
-      element->pair) {
-    raise(PyExc_TypeError, "total_norm is no real 0-d tensor in CPU memory");
+  const Element of_norm = Leaves(total_norm, Access::kRead).spans()[0].element;
+  const py::handle tensor(total_norm);
+  if (of_norm.pair || tensor.attr("ndim").cast<int>() != 0) {
+    raise(PyExc_TypeError, "total_norm is no real 0-d tensor");
   }
-  const double norm = as_float(total_norm);
+  const double norm = tensor.attr("item")().cast<double>();  // as float(), which warns of a graph
   const py::list grads = grads_of(parameters);
   const Leaves leaves(grads.ptr(), Access::kInPlaceTracked);
   const Work work(leaves.spans());
   Precision bound = precision(work, Order{});
-  bound.slack += rounding_of(element->dtype);
+  bound.slack += rounding_of(of_norm.dtype);
   apply(plan_ratio(norm, threshold, kEps, bound), work, leaves);
   Py_RETURN_NONE;
 }

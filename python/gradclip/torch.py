@@ -13,7 +13,10 @@ Gradients of float16, bfloat16, float32, float64, complex64 and complex128 are c
 strided layout, by norms of order 1, 2, inf and any other positive number. Whatever else torch's
 functions can do is left to them, call by call: other devices, sparse, nested and quantised
 tensors, tensor subclasses such as DTensor, gradients that share memory, orders that are no norms,
-and arguments that make no sense. `handed_over` counts these calls.
+and arguments that make no sense; and all calls while a `TorchDispatchMode`, `torch.jit.trace` or
+forward-mode differentiation watches what torch does. `handed_over` counts these calls.
+
+Compiled code (`torch.compile`) calls these functions between two graphs.
 
 Differences to torch are all to its better: norms are right whatever the length and magnitude
 (torch sums in float32), and nothing is written if nothing is clipped.
@@ -27,6 +30,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch.autograd import forward_ad
 from torch.nn import utils as _utils
 from torch.nn.utils import clip_grad as _clip_grad
 
@@ -47,6 +51,7 @@ _logger = logging.getLogger(__name__)
 _handed_over = 0
 
 _dispatch_modes = torch._C._len_torch_dispatch_stack
+_tracing_state = torch._C._get_tracing_state
 _torch_get_total_norm = _utils.get_total_norm
 _torch_clip_grads_with_norm_ = _utils.clip_grads_with_norm_
 _torch_clip_grad_value_ = _utils.clip_grad_value_
@@ -74,10 +79,10 @@ def _as_list(tensors: Any) -> list[Any]:
     return [tensors] if isinstance(tensors, torch.Tensor) else list(tensors)
 
 
-def _check_no_dispatch_mode() -> None:
-    # One is to see whatever is done to tensors, such as to trace it.
-    if _dispatch_modes() > 0:
-        raise TypeError("a TorchDispatchMode is active")
+def _check_nobody_watches() -> None:
+    # Who records or differentiates what torch does would miss what is done here.
+    if _dispatch_modes() > 0 or _tracing_state() is not None or forward_ad._current_level >= 0:
+        raise TypeError("a dispatch mode, a trace or forward-mode differentiation is active")
 
 
 def _nonfinite(error: _gradclip.NonFiniteNormError, norm_type: Any, place: str) -> RuntimeError:
@@ -149,7 +154,7 @@ def clip_grad_norm_(
             )
     parameters = _as_list(parameters)
     try:
-        _check_no_dispatch_mode()
+        _check_nobody_watches()
         norm = _gradclip._clip_grad_norm(parameters, max_norm, norm_type, error_if_nonfinite)
         return torch.tensor(0.0) if norm is None else norm
     except _gradclip.NonFiniteNormError as error:
@@ -192,7 +197,7 @@ def get_total_norm(
     """
     tensors = _as_list(tensors)
     try:
-        _check_no_dispatch_mode()
+        _check_nobody_watches()
         norm = _gradclip._get_total_norm(tensors, norm_type, error_if_nonfinite)
         return torch.tensor(0.0) if norm is None else norm
     except _gradclip.NonFiniteNormError as error:
@@ -215,7 +220,7 @@ def clip_grads_with_norm_(
     parameters, max_norm, foreach
         As for `clip_grad_norm_`.
     total_norm : torch.Tensor
-        The norm, 0-d. With what `get_total_norm` returns, the bound holds as for
+        The norm, 0-d. If it is what `get_total_norm` returns, what is written is bounded as by
         `clip_grad_norm_`: a float32 norm is taken for the largest one that is rounded to it.
 
     Examples
@@ -229,7 +234,7 @@ def clip_grads_with_norm_(
     """
     parameters = _as_list(parameters)
     try:
-        _check_no_dispatch_mode()
+        _check_nobody_watches()
         _gradclip._clip_grads_with_norm(parameters, max_norm, total_norm)
     except (TypeError, ValueError) as why:
         _leave_to_torch(why)
@@ -265,7 +270,7 @@ def clip_grad_value_(
     """
     parameters = _as_list(parameters)
     try:
-        _check_no_dispatch_mode()
+        _check_nobody_watches()
         _gradclip._clip_grad_value(parameters, clip_value)
     except (TypeError, ValueError) as why:
         _leave_to_torch(why)
@@ -303,7 +308,21 @@ _REPLACEMENTS: list[tuple[types.ModuleType, str, Callable[..., Any]]] = [
     (_clip_grad, "_clip_grads_with_norm_", clip_grads_with_norm_),
     (_clip_grad, "clip_grad_value_", clip_grad_value_),
 ]
-_replaced: dict[tuple[types.ModuleType, str], Callable[..., Any]] = {}
+_originals: dict[tuple[types.ModuleType, str], Callable[..., Any]] = {}
+
+# As torch.compiler.disable marks functions, which would load the compiler first, for 0.8 s.
+for _replacement in _REPLACEMENTS:
+    vars(_replacement[2])["_torchdynamo_disable"] = True
+
+
+def _replace() -> list[tuple[types.ModuleType, str, Callable[..., Any], Callable[..., Any]]]:
+    changes = []
+    for module, name, function in _REPLACEMENTS:
+        found = getattr(module, name)
+        if found is not function:
+            changes.append((module, name, function, found))
+            setattr(module, name, function)
+    return changes
 
 
 def install() -> None:
@@ -320,23 +339,20 @@ def install() -> None:
     True
     >>> gradclip.torch.uninstall()
     """
-    for module, name, function in _REPLACEMENTS:
-        found = getattr(module, name)
-        if found is not function:
-            _replaced[module, name] = found
-            setattr(module, name, function)
+    for module, name, _, found in _replace():
+        _originals.setdefault((module, name), found)
 
 
 def uninstall() -> None:
     """Put back the functions that `install` replaced, except where something else stands by now."""
     for module, name, function in _REPLACEMENTS:
-        if getattr(module, name) is function and (module, name) in _replaced:
-            setattr(module, name, _replaced[module, name])
+        if getattr(module, name) is function and (module, name) in _originals:
+            setattr(module, name, _originals[module, name])
 
 
 @contextmanager
 def installed() -> Iterator[None]:
-    """`install` for the length of a ``with`` block, unless it is installed already.
+    """`install` for the length of a ``with`` block, and undo what it changed.
 
     Examples
     --------
@@ -345,10 +361,10 @@ def installed() -> Iterator[None]:
     ...     torch.nn.utils.get_total_norm(torch.tensor([3.0, 4.0]))
     tensor(5.)
     """
-    before = _utils.clip_grad_norm_ is clip_grad_norm_
-    install()
+    changes = _replace()
     try:
         yield
     finally:
-        if not before:
-            uninstall()
+        for module, name, function, found in changes:
+            if getattr(module, name) is function:
+                setattr(module, name, found)
