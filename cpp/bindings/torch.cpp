@@ -1,6 +1,7 @@
 #include "bindings/torch.hpp"
 
 #include <array>
+#include <limits>
 
 #include "bindings/errors.hpp"
 #include "core/fp_environment.hpp"
@@ -62,8 +63,12 @@ bool is_plain_torch_tensor(PyTypeObject* type) {
 }
 
 py::object torch_scalar(double value, DType dtype) {
+  static_assert(kDTypeCount == 4, "each dtype has here what rounds to infinity");
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  constexpr double kOverflow[] = {65520.0, 0x1.ffp127, 0x1.ffffffp127, kInfinity};
   const Names& torch = names();
-  const py::float_ number(value);
+  // torch 2.6 refuses to round that far.
+  const py::float_ number(value >= kOverflow[index(dtype)] ? kInfinity : value);
   const FpEnvironment environment(Rounding::kNearest);  // a subnormal norm is not 0
   PyObject* const arguments[] = {number.ptr(), torch.dtypes[index(dtype)].ptr(), torch.cpu.ptr()};
   return checked(
