@@ -4,9 +4,10 @@
 
 Builds a copy of the tree, checks that the chosen tests pass on it as it is, then applies one
 mutation at a time. Needs cmake, ninja and pybind11 (the dependency group `dev`) and the extra
-`test`. Exits with 1 if a mutant survives.
+`test`; mutants whose tests need torch are skipped without it. Exits with 1 if a mutant survives.
 """
 
+import importlib.util
 import os
 import shutil
 import signal
@@ -29,6 +30,10 @@ class Mutant:
     old: str
     new: str
     tests: str
+
+    @property
+    def needs_torch(self) -> bool:
+        return "pytorch/" in self.tests
 
 
 MUTANTS = [
@@ -105,7 +110,7 @@ MUTANTS = [
     Mutant(
         "leaves: read-only arrays are refused",
         "cpp/bindings/leaves.cpp",
-        "access_ == Access::kInPlace && !array.writeable()",
+        "in_place() && !array.writeable()",
         "false && !array.writeable()",
         "test_bad_input.py",
     ),
@@ -164,6 +169,118 @@ MUTANTS = [
         "I::add(squares, I::swap_pairs(squares))",
         "I::add(squares, squares)",
         "test_complex.py",
+    ),
+    Mutant(
+        "tensors: memory marked as read-only is refused",
+        "cpp/bindings/tensor.cpp",
+        "(managed->flags & dlpack::kReadOnly) != 0",
+        "(managed->flags & dlpack::kReadOnly) == ~0u",
+        "test_dlpack.py",
+    ),
+    Mutant(
+        "tensors: a description is not taken for leave to write",
+        "cpp/bindings/tensor.cpp",
+        "(of_torch_ || !to_write)",
+        "(of_torch_ || !to_write || true)",
+        "test_dlpack.py",
+    ),
+    Mutant(
+        "tensors: an unversioned capsule is not written to",
+        "cpp/bindings/leaves.cpp",
+        "in_place() && memory.writeable == Writeable::kUnknown",
+        "false && memory.writeable == Writeable::kUnknown",
+        "test_dlpack.py",
+    ),
+    Mutant(
+        "tensors: another major version is refused",
+        "cpp/bindings/tensor.cpp",
+        "managed->version.major != dlpack::kMajorVersion",
+        "false && managed->version.major != dlpack::kMajorVersion",
+        "test_dlpack.py",
+    ),
+    Mutant(
+        "tensors: memory of another device is refused",
+        "cpp/bindings/leaves.cpp",
+        "tensor.device.type != dlpack::kCpu",
+        "tensor.device.type == -1",
+        "test_dlpack.py",
+    ),
+    Mutant(
+        "tensors: memory of another device is not asked for",
+        "cpp/bindings/tensor.cpp",
+        "if (result.type == dlpack::kCpu) return",
+        "if (result.type != -1) return",
+        "test_dlpack.py",
+    ),
+    Mutant(
+        "tensors: one without memory is refused",
+        "cpp/bindings/leaves.cpp",
+        "tensor.data == nullptr && memory.size() != 0",
+        "false && memory.size() != 0",
+        "test_dlpack.py",
+    ),
+    Mutant(
+        "tensors: the offset of their memory counts",
+        "cpp/bindings/tensor.hpp",
+        "static_cast<std::byte*>(tensor.data) + tensor.byte_offset",
+        "static_cast<std::byte*>(tensor.data)",
+        "test_dlpack.py",
+    ),
+    Mutant(
+        "tensors: what is exported is freed",
+        "cpp/bindings/tensor.cpp",
+        "if (managed->deleter != nullptr) managed->deleter(managed);",
+        "static_cast<void>(managed);",
+        "test_dlpack.py",
+    ),
+    Mutant(
+        "tensors: a callable may not make one read-only",
+        "cpp/bindings/leaves.cpp",
+        "memory.writeable == TensorMemory::Writeable::kYes",
+        "true",
+        "test_dlpack.py",
+    ),
+    Mutant(
+        "torch: version counters tell of writes",
+        "cpp/bindings/leaves.cpp",
+        "  increment_versions(tensors);",
+        "",
+        "pytorch/test_numpy_api.py",
+    ),
+    Mutant(
+        "torch: weights are not clipped",
+        "cpp/bindings/leaves.cpp",
+        "access_ == Access::kInPlace && tensor_type_.of_torch()",
+        "false && tensor_type_.of_torch()",
+        "pytorch/test_numpy_api.py",
+    ),
+    Mutant(
+        "torch: inference tensors are not written outside inference mode",
+        "cpp/bindings/leaves.cpp",
+        "!inference_mode && is_inference_tensor(arrays_[leaf])",
+        "false && inference_mode",
+        "pytorch/test_numpy_api.py",
+    ),
+    Mutant(
+        "torch: eps takes part in the test",
+        "cpp/core/clip.cpp",
+        "max_norm / (norm + eps);",
+        "max_norm / norm;",
+        "pytorch/test_numpy_api.py",
+    ),
+    Mutant(
+        "torch: a clamp keeps NaN",
+        "cpp/kernels/scalar.cpp",
+        "return v < bound ? bound : v;",
+        "return v >= bound ? v : bound;",
+        "pytorch/test_numpy_api.py",
+    ),
+    Mutant(
+        "torch: a float32 norm may have been rounded down",
+        "cpp/bindings/torch_functions.cpp",
+        "? 0x1.0001p-24 : 0.0;",
+        "? 0.0 : 0.0;",
+        "pytorch/test_numpy_api.py",
     ),
 ]
 
@@ -226,17 +343,24 @@ class Workshop:
             return None
         if status is None:
             return f"a hang of {mutant.tests}"
-        failures = [line for line in output.splitlines() if line.startswith("FAILED")]
-        return failures[0].split(" - ")[0].removeprefix("FAILED ") if failures else "a crash"
+        failures = [line for line in output.splitlines() if line.startswith(("FAILED ", "ERROR "))]
+        return failures[0].split(" - ")[0].split(" ", 1)[1] if failures else "a crash"
 
 
 def main() -> None:
     words = sys.argv[1:] or [""]
     mutants = [mutant for mutant in MUTANTS if any(word in mutant.promise for word in words)]
-    survivors = 0
+    survivors, skipped = 0, []
     for mutant in mutants:
         if (ROOT / mutant.file).read_text().count(mutant.old) != 1:
             raise SystemExit(f"{mutant.file} has not exactly one {mutant.old!r}")
+    if importlib.util.find_spec("torch") is None:
+        skipped = [mutant for mutant in mutants if mutant.needs_torch]
+        mutants = [mutant for mutant in mutants if not mutant.needs_torch]
+        for mutant in skipped:
+            print(f"{mutant.promise}\n    SKIPPED: its tests need torch", flush=True)
+        if not mutants:
+            raise SystemExit(0)
     with tempfile.TemporaryDirectory() as folder:
         workshop = Workshop(Path(folder))
         workshop.make()
@@ -249,7 +373,7 @@ def main() -> None:
             survivors += failure is None
             verdict = f"killed by {failure}" if failure else "SURVIVED"
             print(f"{mutant.promise}\n    {verdict}", flush=True)
-    print(f"{len(mutants) - survivors} of {len(mutants)} mutants killed")
+    print(f"{len(mutants) - survivors} of {len(mutants)} mutants killed, {len(skipped)} skipped")
     raise SystemExit(survivors > 0)
 
 

@@ -47,6 +47,7 @@ Leaves::Leaves(PyObject* grads, Access access) : Leaves(access) {
 }
 
 Leaves::~Leaves() {
+  const py::error_scope error;  // kept from what runs when the last reference to an export goes
   for (PyObject* array : arrays_) Py_DECREF(array);
   for (PyObject* object : held_) Py_DECREF(object);
 }
@@ -144,12 +145,14 @@ void Leaves::add_tensor(PyObject* object, Place place) {
     } catch (const PythonError&) {
     } catch (py::error_already_set& error) {
       error.restore();
+    } catch (const py::buffer_error& error) {
+      PyErr_SetString(PyExc_BufferError, error.what());
     }
     refuse_unreadable(object, path(place));
   }();
+  if (memory.owner) hold(memory.owner.ptr());
   check_memory(object, memory, place);
   if (tensor_type_.of_torch()) torch_leaves_.push_back(arrays_.size() - 1);
-  if (memory.owner) hold(memory.owner.ptr());
   add_span(spans_, memory, *memory.element());
   refuse_overlap_in_last();
 }
@@ -161,13 +164,16 @@ void Leaves::check_memory(PyObject* object, const TensorMemory& memory, Place pl
   if (!memory.element()) refuse_tensor_dtype(object, tensor.dtype, path(place));
   // As with fake and functional tensors, and where a storage was freed.
   if (tensor.data == nullptr && memory.size() != 0) refuse_no_memory(object, path(place));
-  if (access_ == Access::kInPlace && tensor_type_.of_torch() && requires_grad(object)) {
-    refuse_requires_grad(path(place));
-  }
+  if (is_weight(object, tensor_type_)) refuse_requires_grad(path(place));
   if (in_place() && memory.writeable == Writeable::kNo) refuse_read_only(path(place));
   if (in_place() && memory.writeable == Writeable::kUnknown) {
     refuse_unversioned(object, path(place));
   }
+}
+
+// Whether it requires grad where gradients are to be written.
+bool Leaves::is_weight(PyObject* tensor, const TensorType& type) const {
+  return access_ == Access::kInPlace && type.of_torch() && requires_grad(tensor);
 }
 
 // Of the array that was added last.
@@ -245,10 +251,11 @@ void Leaves::check_unchanged() const {
           array.element() == spans_[i].element && array.native_byte_order() && out.writeable();
       if (usable && out.same_shape(array)) add_span(now, array, out, spans_[i].element);
     } else {
-      const TensorMemory memory = TensorType(Py_TYPE(arrays_[i])).memory(arrays_[i], in_place());
-      const bool usable = memory.tensor.device.type == dlpack::kCpu &&
-                          memory.element() == spans_[i].element &&
-                          memory.writeable == TensorMemory::Writeable::kYes;
+      const TensorType type(Py_TYPE(arrays_[i]));
+      const TensorMemory memory = type.memory(arrays_[i], in_place());
+      const bool usable =
+          memory.tensor.device.type == dlpack::kCpu && memory.element() == spans_[i].element &&
+          memory.writeable == TensorMemory::Writeable::kYes && !is_weight(arrays_[i], type);
       if (usable) add_span(now, memory, spans_[i].element);
     }
     if (now.size() != i + 1 || !now.same(i, spans_)) {

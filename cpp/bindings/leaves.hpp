@@ -69,6 +69,7 @@ class Leaves {
   void visit_items_of(PyObject* mapping, std::ptrdiff_t container, int depth);
   void add(PyObject* array, Place place);
   void add_tensor(PyObject* tensor, Place place);
+  bool is_weight(PyObject* tensor, const TensorType& type) const;
   void check_memory(PyObject* tensor, const TensorMemory& memory, Place place) const;
   bool in_place() const {
     return access_ == Access::kInPlace || access_ == Access::kInPlaceTracked;

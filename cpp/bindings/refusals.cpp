@@ -24,7 +24,7 @@ void refuse_object(PyObject* object, const std::string& path) {
                          PyObject_HasAttrString(object, "__array__") == 0;
   if (container) {
     raise(PyExc_TypeError,
-          "%s is a %s; pass an array, or a list, tuple or dict of them, such as list(...)",
+          "%s is a %s; pass a NumPy array, or a list, tuple or dict of them, such as list(...)",
           path.c_str(), type);
   }
   raise(PyExc_TypeError,

@@ -1,6 +1,7 @@
 #include "bindings/tensor.hpp"
 
 #include <string>
+#include <utility>
 
 #include "bindings/errors.hpp"
 #include "bindings/torch.hpp"
@@ -37,13 +38,15 @@ py::object exported(py::handle tensor) {
   return method();
 }
 
+// Throws a C++ exception, not PythonError: the capsule must not be freed while an error is set.
 TensorMemory in_capsule(const py::object& capsule) {
   if (PyCapsule_IsValid(capsule.ptr(), dlpack::kVersionedName) != 0) {
     const auto* const managed = static_cast<dlpack::ManagedVersioned*>(
         PyCapsule_GetPointer(capsule.ptr(), dlpack::kVersionedName));
     if (managed->version.major != dlpack::kMajorVersion) {
-      raise(PyExc_BufferError, "its DLPack version is %u.%u, not %u.x", managed->version.major,
-            managed->version.minor, dlpack::kMajorVersion);
+      const auto [major, minor] = managed->version;
+      throw py::buffer_error("its DLPack version is " + std::to_string(major) + "." +
+                             std::to_string(minor) + ", not 1.x");
     }
     const bool read_only = (managed->flags & dlpack::kReadOnly) != 0;
     return {managed->tensor, read_only ? Writeable::kNo : Writeable::kYes, capsule};
@@ -53,15 +56,22 @@ TensorMemory in_capsule(const py::object& capsule) {
         PyCapsule_GetPointer(capsule.ptr(), dlpack::kUnversionedName));
     return {managed->tensor, Writeable::kUnknown, capsule};
   }
-  raise(PyExc_BufferError, "its __dlpack__ gave %R, which is no DLPack capsule", capsule.ptr());
+  throw py::buffer_error("its __dlpack__ gave " + std::string(py::repr(capsule)) +
+                         ", which is no DLPack capsule");
+}
+
+std::int32_t to_int32(const py::object& object) {
+  const long number = PyLong_AsLong(object.ptr());
+  if (number == -1 && PyErr_Occurred() != nullptr) throw PythonError{};
+  if (!std::in_range<std::int32_t>(number)) throw py::buffer_error("no such device");
+  return static_cast<std::int32_t>(number);
 }
 
 // Other devices' libraries would wait for them, or copy, before they give memory of no use here.
 std::optional<dlpack::Device> device_elsewhere(py::handle tensor) {
   if (!py::hasattr(tensor, "__dlpack_device__")) return std::nullopt;
   const auto device = py::tuple(tensor.attr("__dlpack_device__")());
-  const dlpack::Device result{py::int_(device[0]).cast<std::int32_t>(),
-                              py::int_(device[1]).cast<std::int32_t>()};
+  const dlpack::Device result{to_int32(device[0]), to_int32(device[1])};
   if (result.type == dlpack::kCpu) return std::nullopt;
   return result;
 }
