@@ -229,6 +229,7 @@ class Rows(torch.utils.data.Dataset):
         return weight.grad[:8].clone(), i
 
 
+@pytest.mark.filterwarnings("ignore:os.fork")  # of JAX, if it was imported
 @pytest.mark.parametrize("persistent", [False, True])
 def test_forked_workers_of_a_data_loader(persistent):
     large = parameter(torch.ones(2_000_000))
