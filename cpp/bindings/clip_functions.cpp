@@ -87,8 +87,8 @@ epsilons of the coarsest dtype at most. Other norms are as close to max_norm as 
 Parameters
 ----------
 grads : array or nesting of list, tuple and dict of arrays
-    Writeable float16, bfloat16, float32, float64, complex64 or complex128 NumPy arrays of any
-    shape and layout that share no memory. None is skipped.
+    Arrays and tensors as for `global_norm`, but writeable, and such that no two share memory.
+    The version counters of PyTorch's tensors go up if they are written.
 max_norm : float or callable
     The threshold, at least 0; inf only measures. A callable is given the norm, if that is finite,
     and returns the threshold. It is called once, before anything is written.
@@ -111,15 +111,17 @@ float
 Raises
 ------
 TypeError
-    A leaf is no array of a supported dtype, or an argument no number.
+    A leaf is no array of a supported dtype, or a tensor that requires grad, as weights do; or an
+    argument is no number.
 ValueError
-    An array is read-only, overlaps itself or another one; max_norm is negative or NaN, eps
-    negative or not finite, inv_scale not above 0 or not finite, in float32 too if an array is of
-    that type or 16 bits.
+    An array is read-only, or cannot say (DLPack before 1.0), is on another device, overlaps itself
+    or another one; max_norm is negative or NaN, eps negative or not finite, inv_scale not above 0
+    or not finite, in float32 too if an array is of that type or 16 bits.
 NonFiniteNormError
     The norm is inf or NaN and nonfinite is 'raise'.
 RuntimeError
-    A max_norm function changed the shape, dtype, flags or memory of an array.
+    A max_norm function changed the shape, dtype, flags or memory of an array, or a tensor of
+    PyTorch's inference mode is to be changed outside of it.
 
 After any exception, one from a callable too, every array is as it was.
 
@@ -155,7 +157,7 @@ Like `clip_by_global_norm_`, with the result in new arrays.
 Parameters
 ----------
 grads : array or nesting of list, tuple and dict of arrays
-    As for `clip_by_global_norm_`, but read-only arrays, too. None stays None.
+    NumPy arrays only, as for `global_norm`. None stays None.
 max_norm, ord, eps, inv_scale, nonfinite
     As for `clip_by_global_norm_`.
 

@@ -26,8 +26,9 @@ library's pow, which differs between machines.
 Parameters
 ----------
 grads : array or nesting of list, tuple and dict of arrays
-    NumPy arrays of dtype float16, bfloat16 (that of ml_dtypes), float32, float64, complex64 or
-    complex128, of any shape and layout. None is skipped.
+    NumPy arrays, or tensors in CPU memory that DLPack describes, such as PyTorch's, of dtype
+    float16, bfloat16 (in NumPy that of ml_dtypes), float32, float64, complex64 or complex128, of
+    any shape and layout. None is skipped.
 ord : float, default 2.0
     The order of the norm, p in (Σ |gᵢ|ᵖ)^(1/p): 1 for the sum of the magnitudes, right to 2⁻⁴³ or
     for float64 1 ulp; inf for the largest one, exact; or any other positive number, right to
@@ -42,9 +43,9 @@ float
 Raises
 ------
 TypeError
-    A leaf is no array of a supported dtype; the message says which.
+    A leaf is no array of a supported dtype, or does not show its memory; the message says which.
 ValueError
-    The nesting is deeper than 100 levels, or ord is no positive number.
+    A tensor is on another device, the nesting deeper than 100 levels, or ord no positive number.
 
 Examples
 --------

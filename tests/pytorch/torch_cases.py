@@ -12,6 +12,8 @@ import gradclip
 
 torch = pytest.importorskip("torch")
 
+HAS_EXCHANGE_API = hasattr(torch.Tensor, "__dlpack_c_exchange_api__")  # before a test hides it
+
 OURS = gradclip.torch
 TORCHS = torch.nn.utils
 
