@@ -3,12 +3,14 @@
 import os
 
 import pytest
-from conftest import ISAS
 from subprocesses import output_of, run_python
+
+import gradclip
 
 NUM_THREADS = "import gradclip; print(gradclip.get_num_threads())"
 ISA_IN_USE = "import gradclip; print(gradclip.show_config('dicts')['isa']['in_use'])"
 
+ISAS = gradclip.show_config("dicts")["isa"]["available"]
 KNOWN_ISAS = ["scalar", "avx2", "avx512", "neon"]
 
 
