@@ -17,8 +17,7 @@ def tests(session: nox.Session) -> None:
 @nox.session
 def pytorch(session: nox.Session) -> None:
     """The tests with PyTorch and the trainers that clip."""
-    trainers = ("pytorch-lightning", "accelerate", "transformers", "stable-baselines3")
-    session.install(".[test,torch]", *trainers)
+    session.install(".[test,torch]", *nox.project.dependency_groups(PROJECT, "trainers"))
     session.run("pytest", "tests/pytorch", *session.posargs)
 
 

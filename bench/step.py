@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from random import Random
-from statistics import median
 from time import perf_counter, perf_counter_ns
 from typing import Any
 
@@ -82,7 +81,7 @@ class Trainer:
 
 
 def measure(contenders: Sequence[Contender], seconds: float) -> dict[str, Share]:
-    """Time the contenders in turns for about `seconds`; the first one is gradclip."""
+    """Time gradclip and torch in turns for about `seconds`; torch's `foreach` is its default."""
     from bench.peers import torch as peers
 
     functions = {peers.GRADCLIP: peers.ours(), peers.TORCH: peers.theirs()}
@@ -99,7 +98,9 @@ def measure(contenders: Sequence[Contender], seconds: float) -> dict[str, Share]
         for name in order:
             settle()
             rounds[name].append(trainers[name].steps())
-    return {
-        name: Share(median(s.step for s in shares), median(s.clip for s in shares))
-        for name, shares in rounds.items()
-    }
+    return {name: median_round(shares) for name, shares in rounds.items()}
+
+
+def median_round(shares: Sequence[Share]) -> Share:
+    """Return the round whose steps took the median time."""
+    return sorted(shares, key=lambda share: share.step)[len(shares) // 2]

@@ -260,7 +260,7 @@ READABLE = {
     "versioned": Producer,
     "versioned, read-only": lambda array: Producer(array, flags=READ_ONLY),
     "version 1.9": lambda array: Producer(array, version=(1, 9)),
-    "other flags": lambda array: Producer(array, flags=2 | 4 | 1 << 40),
+    "other flags": lambda array: Producer(array, flags=4 | 1 << 40),
     "unversioned": lambda array: Producer(array, version=None),
     "before 1.0": OldProducer,
     "no device method": ProducerWithoutDevice,

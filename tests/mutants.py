@@ -176,16 +176,30 @@ MUTANTS = [
     Mutant(
         "tensors: memory marked as read-only is refused",
         "cpp/bindings/tensor.cpp",
-        "(managed->flags & dlpack::kReadOnly) != 0",
-        "(managed->flags & dlpack::kReadOnly) == ~0u",
+        "if (flagged(dlpack::kReadOnly))",
+        "if (false)",
         "test_dlpack_refusals.py",
     ),
     Mutant(
         "tensors: a description is not taken for leave to write",
-        "cpp/bindings/tensor.cpp",
+        "cpp/bindings/tensor.hpp",
         "(of_torch_ || !to_write)",
         "(of_torch_ || !to_write || true)",
         "test_dlpack_exchange_api.py",
+    ),
+    Mutant(
+        "tensors: a copy is not written to",
+        "cpp/bindings/leaves.cpp",
+        "in_place() && memory.writeable == Writeable::kCopy",
+        "false && memory.writeable == Writeable::kCopy",
+        "test_dlpack_hostile.py",
+    ),
+    Mutant(
+        "tensors: one may not change what was read before it",
+        "cpp/bindings/leaves.cpp",
+        "if (ran_code_) check_unchanged",
+        "if (false) check_unchanged",
+        "test_dlpack_hostile.py",
     ),
     Mutant(
         "tensors: an unversioned capsule is not written to",

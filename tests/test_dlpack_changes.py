@@ -66,7 +66,8 @@ def test_a_callable_after_which_a_tensor_can_not_be_exported(error):
         tensor.capsule = raising(error("locked"))
         return 1.0
 
-    with unchanged(tensor.array), pytest.raises(error, match="locked"):
+    expected = TypeError if error is BufferError else error  # with the path, if it is no interrupt
+    with unchanged(tensor.array), pytest.raises(expected, match="locked"):
         gradclip.clip_by_global_norm_([np.ones(3), tensor], lock)
     assert not EXPORTS.living
 

@@ -61,7 +61,7 @@ py::object clip_leaves(const ClipCall& call, const Leaves& leaves) {
   ClipPlan plan;
   if (std::isfinite(norm)) {
     const double max_norm = call.max_norm.at(norm);
-    if (call.max_norm.callable()) leaves.check_unchanged();
+    if (call.max_norm.callable()) leaves.check_unchanged("the max_norm function");
     plan = plan_clip(norm, max_norm, call.options, precision(work, call.order));
   } else {
     if (call.nonfinite == NonFinite::kRaise) raise_nonfinite(norm, norms, leaves);

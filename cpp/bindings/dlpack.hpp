@@ -43,7 +43,7 @@ struct ManagedVersioned {
   std::uint64_t flags;
   Tensor tensor;
 };
-inline constexpr std::uint64_t kReadOnly = 1;  // a flag
+inline constexpr std::uint64_t kReadOnly = 1, kIsCopied = 2;  // flags
 
 // What a capsule named "dltensor" holds, which has neither version nor flags: DLPack before 1.0.
 struct Managed {

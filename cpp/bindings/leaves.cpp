@@ -38,6 +38,7 @@ Leaves::Leaves(PyObject* grads, Access access) : Leaves(access) {
     arrays_.reserve(size);
   }
   visit(grads, {-1, {0}}, 0);
+  if (ran_code_) check_unchanged("reading another array", false);
   if (!in_place()) return;
   if (const auto pair = overlapping_pair(spans_)) {
     raise(PyExc_ValueError,
@@ -58,10 +59,11 @@ void Leaves::visit(PyObject* object, Place place, int depth) {
   if (object == Py_None) return;
   if (!PyList_Check(object) && !PyTuple_Check(object) && !PyDict_Check(object)) {
     hold(object);
-    const TensorType type(Py_TYPE(object));
-    if (!type) refuse_object(object, path(place));
-    hold(reinterpret_cast<PyObject*>(Py_TYPE(object)));
-    tensor_type_ = type;
+    PyTypeObject* const type = Py_TYPE(object);
+    hold(reinterpret_cast<PyObject*>(type));
+    const TensorType tensor_type(type);
+    if (!tensor_type) refuse_object(object, path(place));
+    tensor_type_ = tensor_type;
     return add_tensor(object, place);
   }
   if (depth == kMaxDepth) {
@@ -102,6 +104,7 @@ void Leaves::visit_items_of(PyObject* mapping, std::ptrdiff_t container, int dep
     return;
   }
   // A subclass may keep an order of its own, as OrderedDict does.
+  ran_code_ = true;
   const py::object items = checked(PyMapping_Items(mapping));
   hold(items.ptr());
   for (Py_ssize_t i = 0; i < PyList_GET_SIZE(items.ptr()); ++i) {
@@ -139,22 +142,31 @@ void Leaves::add_tensor(PyObject* object, Place place) {
   arrays_.push_back(Py_NewRef(object));
   places_.push_back(place);
   if (access_ == Access::kFresh) refuse_new_tensor(object, path(place));
-  const TensorMemory memory = [&] {
-    try {
-      return tensor_type_.memory(object, in_place());
-    } catch (const PythonError&) {
-    } catch (py::error_already_set& error) {
-      error.restore();
-    } catch (const py::buffer_error& error) {
-      PyErr_SetString(PyExc_BufferError, error.what());
-    }
-    refuse_unreadable(object, path(place));
-  }();
+  ran_code_ |= !tensor_type_.describes(in_place());
+  if (tensor_type_.of_torch()) {
+    const bool plain = is_plain_torch_tensor(Py_TYPE(object));
+    ran_code_ |= in_place() && !plain;
+    only_plain_ &= plain;
+    torch_leaves_.push_back(arrays_.size() - 1);
+    if (is_weight(object, tensor_type_)) refuse_requires_grad(path(place));
+  }
+  const TensorMemory memory = memory_of(object, tensor_type_, place);
   if (memory.owner) hold(memory.owner.ptr());
   check_memory(object, memory, place);
-  if (tensor_type_.of_torch()) torch_leaves_.push_back(arrays_.size() - 1);
   add_span(spans_, memory, *memory.element());
   refuse_overlap_in_last();
+}
+
+TensorMemory Leaves::memory_of(PyObject* object, const TensorType& type, Place place) const {
+  try {
+    return type.memory(object, in_place());
+  } catch (const PythonError&) {
+  } catch (py::error_already_set& error) {
+    error.restore();
+  } catch (const py::buffer_error& error) {
+    PyErr_SetString(PyExc_BufferError, error.what());
+  }
+  refuse_unreadable(object, path(place));
 }
 
 void Leaves::check_memory(PyObject* object, const TensorMemory& memory, Place place) const {
@@ -164,11 +176,11 @@ void Leaves::check_memory(PyObject* object, const TensorMemory& memory, Place pl
   if (!memory.element()) refuse_tensor_dtype(object, tensor.dtype, path(place));
   // As with fake and functional tensors, and where a storage was freed.
   if (tensor.data == nullptr && memory.size() != 0) refuse_no_memory(object, path(place));
-  if (is_weight(object, tensor_type_)) refuse_requires_grad(path(place));
   if (in_place() && memory.writeable == Writeable::kNo) refuse_read_only(path(place));
   if (in_place() && memory.writeable == Writeable::kUnknown) {
     refuse_unversioned(object, path(place));
   }
+  if (in_place() && memory.writeable == Writeable::kCopy) refuse_copy(object, path(place));
 }
 
 // Whether it requires grad where gradients are to be written.
@@ -238,30 +250,36 @@ void Leaves::announce_write() const {
     PyList_SET_ITEM(tensors.ptr(), next++, Py_NewRef(arrays_[leaf]));
   }
   increment_versions(tensors);
+  if (!only_plain_ || torch_function_mode()) check_unchanged("an attribute of a tensor", false);
 }
 
-void Leaves::check_unchanged() const {
-  SpanList now;
-  now.reserve(spans_.size());
+void Leaves::check_unchanged(const char* culprit, bool exports) const {
+  TensorType type;
   for (std::size_t i = 0; i < arrays_.size(); ++i) {
-    if (NdArray::check(arrays_[i])) {
-      const NdArray array(arrays_[i]);
-      const NdArray out(access_ == Access::kFresh ? fresh_[i] : arrays_[i]);
+    PyObject* const object = arrays_[i];
+    const Element element = spans_[i].element;
+    SpanList now;
+    if (NdArray::check(object)) {
+      const NdArray array(object);
+      const NdArray out(access_ == Access::kFresh ? fresh_[i] : object);
       const bool usable =
-          array.element() == spans_[i].element && array.native_byte_order() && out.writeable();
-      if (usable && out.same_shape(array)) add_span(now, array, out, spans_[i].element);
+          array.element() == element && array.native_byte_order() && out.writeable();
+      if ((usable || access_ == Access::kRead) && out.same_shape(array)) {
+        add_span(now, array, out, element);
+      }
     } else {
-      const TensorType type(Py_TYPE(arrays_[i]));
-      const TensorMemory memory = type.memory(arrays_[i], in_place());
+      if (!type.is(Py_TYPE(object))) type = TensorType(Py_TYPE(object));
+      if (!exports && !type.describes(in_place())) continue;
+      const bool weight = exports && is_weight(object, type);
+      const TensorMemory memory = memory_of(object, type, places_[i]);
+      const bool writeable = memory.writeable == TensorMemory::Writeable::kYes || !in_place();
       const bool usable =
-          memory.tensor.device.type == dlpack::kCpu && memory.element() == spans_[i].element &&
-          memory.writeable == TensorMemory::Writeable::kYes && !is_weight(arrays_[i], type);
-      if (usable) add_span(now, memory, spans_[i].element);
+          memory.tensor.device.type == dlpack::kCpu && memory.element() == element && writeable;
+      if (usable && !weight) add_span(now, memory, element);
     }
-    if (now.size() != i + 1 || !now.same(i, spans_)) {
+    if (now.size() == 0 || !now.same(0, spans_, i)) {
       raise(PyExc_RuntimeError,
-            "the max_norm function changed the memory, shape, dtype or flags of %s; nothing was "
-            "written",
+            "%s changed the memory, shape, dtype or flags of %s; nothing was written", culprit,
             path(i).c_str());
     }
   }

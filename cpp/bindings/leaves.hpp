@@ -33,8 +33,9 @@ class Leaves {
   std::string path(std::size_t leaf) const { return path(places_[leaf]); }
 
   // RuntimeError if an array is no longer what it was when it was read; for use after code that
-  // may have changed it.
-  void check_unchanged() const;
+  // may have changed it, which the message names. Without `exports` no code of others runs: what
+  // has an owner, which keeps its memory alive, is not read again.
+  void check_unchanged(const char* culprit, bool exports = true) const;
 
   // Tells torch that its tensors are about to change; RuntimeError if it would not let them.
   void announce_write() const;
@@ -70,6 +71,7 @@ class Leaves {
   void add(PyObject* array, Place place);
   void add_tensor(PyObject* tensor, Place place);
   bool is_weight(PyObject* tensor, const TensorType& type) const;
+  TensorMemory memory_of(PyObject* tensor, const TensorType& type, Place place) const;
   void check_memory(PyObject* tensor, const TensorMemory& memory, Place place) const;
   bool in_place() const {
     return access_ == Access::kInPlace || access_ == Access::kInPlaceTracked;
@@ -92,7 +94,9 @@ class Leaves {
   ArenaVector<PyObject*> fresh_{&arena_};   // their new arrays, borrowed from held_
   ArenaVector<PyObject*> held_{&arena_};    // whatever else must stay alive, strong
   ArenaVector<std::size_t> torch_leaves_{&arena_};
-  TensorType tensor_type_;          // of the tensor before
+  bool ran_code_ = false;   // of others, which may have changed arrays that were read before
+  bool only_plain_ = true;  // of torch's tensors: no subclasses, whose attributes run code
+  TensorType tensor_type_;  // of the tensor before
   PyObject* last_descr_ = nullptr;  // of the array before; most lists have only one
   Element last_element_{};
 };

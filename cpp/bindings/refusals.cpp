@@ -117,8 +117,10 @@ void refuse_unreadable(PyObject* tensor, const std::string& path) {
   const py::object device = other_device(tensor);
   if (!device.is_none()) refuse_named_device(device.ptr(), path);
   const std::string message = py::str(error.value());
-  PyErr_Format(PyExc_TypeError, "%s, a %s, does not show its memory: %s", path.c_str(),
-               Py_TYPE(tensor)->tp_name, message.substr(0, message.find('\n')).c_str());
+  const std::string text = path + ", a " + Py_TYPE(tensor)->tp_name +
+                           ", does not show its memory: " + message.substr(0, message.find('\n'));
+  error.restore();
+  py::raise_from(PyExc_TypeError, text.c_str());
   throw PythonError{};
 }
 
@@ -138,6 +140,13 @@ void refuse_unversioned(PyObject* tensor, const std::string& path) {
   raise(PyExc_ValueError,
         "%s, a %s, gives a DLPack capsule without a version, which cannot say whether its memory "
         "may be written; pass a writeable NumPy copy, numpy.array(...)",
+        path.c_str(), Py_TYPE(tensor)->tp_name);
+}
+
+void refuse_copy(PyObject* tensor, const std::string& path) {
+  raise(PyExc_ValueError,
+        "%s, a %s, shows a copy of its memory, so that what is written would be lost; pass what "
+        "owns the memory",
         path.c_str(), Py_TYPE(tensor)->tp_name);
 }
 

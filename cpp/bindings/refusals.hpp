@@ -25,6 +25,7 @@ bool is_masked(PyObject* array);
 [[noreturn]] void refuse_no_memory(PyObject* tensor, const std::string& path);
 [[noreturn]] void refuse_requires_grad(const std::string& path);
 [[noreturn]] void refuse_unversioned(PyObject* tensor, const std::string& path);
+[[noreturn]] void refuse_copy(PyObject* tensor, const std::string& path);
 [[noreturn]] void refuse_new_tensor(PyObject* tensor, const std::string& path);
 
 [[noreturn]] void refuse_subclass(PyObject* array, const std::string& path);

@@ -13,6 +13,20 @@ namespace {
 
 using Writeable = TensorMemory::Writeable;
 
+PyObject* interned(const char* name) {
+  return checked(PyUnicode_InternFromString(name)).release().ptr();
+}
+
+// Null if the type has no such attribute.
+py::object attribute_of(PyTypeObject* type, PyObject* name) {
+  PyObject* const found = PyObject_GetAttr(reinterpret_cast<PyObject*>(type), name);
+  if (found == nullptr) {
+    if (!PyErr_ExceptionMatches(PyExc_AttributeError)) throw PythonError{};
+    PyErr_Clear();
+  }
+  return py::reinterpret_steal<py::object>(found);
+}
+
 // A capsule that nobody takes the tensor out of frees it when it dies.
 void free_managed(PyObject* capsule) {
   auto* const managed =
@@ -23,7 +37,12 @@ void free_managed(PyObject* capsule) {
 py::object exported(PyObject* tensor, const dlpack::ExchangeApi& api) {
   dlpack::ManagedVersioned* managed = nullptr;
   if (api.export_managed(tensor, &managed) != 0) throw PythonError{};
-  return checked(PyCapsule_New(managed, dlpack::kVersionedName, free_managed));
+  PyObject* const capsule = PyCapsule_New(managed, dlpack::kVersionedName, free_managed);
+  if (capsule == nullptr && managed != nullptr && managed->deleter != nullptr) {
+    const py::error_scope error;
+    managed->deleter(managed);
+  }
+  return checked(capsule);
 }
 
 // What a tensor's __dlpack__ gives: memory on the device it says it is on.
@@ -48,8 +67,10 @@ TensorMemory in_capsule(const py::object& capsule) {
       throw py::buffer_error("its DLPack version is " + std::to_string(major) + "." +
                              std::to_string(minor) + ", not 1.x");
     }
-    const bool read_only = (managed->flags & dlpack::kReadOnly) != 0;
-    return {managed->tensor, read_only ? Writeable::kNo : Writeable::kYes, capsule};
+    const auto flagged = [managed](std::uint64_t flag) { return (managed->flags & flag) != 0; };
+    if (flagged(dlpack::kReadOnly)) return {managed->tensor, Writeable::kNo, capsule};
+    const bool copy = flagged(dlpack::kIsCopied);
+    return {managed->tensor, copy ? Writeable::kCopy : Writeable::kYes, capsule};
   }
   if (PyCapsule_IsValid(capsule.ptr(), dlpack::kUnversionedName) != 0) {
     const auto* const managed = static_cast<dlpack::Managed*>(
@@ -110,24 +131,17 @@ std::optional<Element> TensorMemory::element() const noexcept {
 
 TensorType::TensorType(PyTypeObject* type)
     : type_(type), api_(exchange_api(type)), of_torch_(is_torch_tensor(type)) {
-  PyObject* const object = reinterpret_cast<PyObject*>(type);
-  dlpack_ = api_ == nullptr && PyObject_HasAttrString(object, "__dlpack__") != 0;
+  static PyObject* const name = interned("__dlpack__");
+  dlpack_ = api_ == nullptr && attribute_of(type, name);
 }
 
 const dlpack::ExchangeApi* TensorType::exchange_api(PyTypeObject* type) {
-  static PyObject* const name =
-      checked(PyUnicode_InternFromString(dlpack::kExchangeApiAttribute)).release().ptr();
-  PyObject* const capsule = PyObject_GetAttr(reinterpret_cast<PyObject*>(type), name);
-  if (capsule == nullptr) {
-    if (!PyErr_ExceptionMatches(PyExc_AttributeError)) throw PythonError{};
-    PyErr_Clear();
-    return nullptr;
-  }
-  // Static, by the specification, so that the capsule need not live.
-  const py::object owner = py::reinterpret_steal<py::object>(capsule);
-  if (PyCapsule_IsValid(capsule, dlpack::kExchangeApiName) == 0) return nullptr;
+  static PyObject* const name = interned(dlpack::kExchangeApiAttribute);
+  // What it holds is static, by the specification: the capsule need not live.
+  const py::object capsule = attribute_of(type, name);
+  if (!capsule || PyCapsule_IsValid(capsule.ptr(), dlpack::kExchangeApiName) == 0) return nullptr;
   const auto* header = static_cast<const dlpack::ExchangeApiHeader*>(
-      PyCapsule_GetPointer(capsule, dlpack::kExchangeApiName));
+      PyCapsule_GetPointer(capsule.ptr(), dlpack::kExchangeApiName));
   while (header != nullptr && header->version.major != dlpack::kMajorVersion) {
     header = header->previous;
   }
@@ -135,24 +149,24 @@ const dlpack::ExchangeApi* TensorType::exchange_api(PyTypeObject* type) {
 }
 
 TensorMemory TensorType::memory(PyObject* tensor, bool to_write) const {
-  // A description without an owner has no flag for read-only memory, which torch has none of.
-  if (api_ != nullptr && api_->describe != nullptr && (of_torch_ || !to_write)) {
+  if (describes(to_write)) {
     TensorMemory memory;
     if (api_->describe(tensor, &memory.tensor) != 0) throw PythonError{};
     return memory;
   }
   if (api_ != nullptr) return in_capsule(exported(tensor, *api_));
+  if (of_torch_) {
+    // Older than the exchange API. Its __dlpack__ refuses what autograd tracks, and takes longer.
+    TensorMemory memory = in_capsule(torch_capsule(tensor));
+    memory.writeable = Writeable::kYes;
+    return memory;
+  }
   if (const auto device = device_elsewhere(tensor)) {
     TensorMemory memory{};
     memory.tensor.device = *device;
     return memory;
   }
-  // torch refuses to export what autograd tracks, but not its memory by another name.
-  TensorMemory memory =
-      in_capsule(exported(of_torch_ ? py::handle(tensor).attr("detach")()
-                                    : py::reinterpret_borrow<py::object>(tensor)));
-  if (of_torch_ && memory.writeable == Writeable::kUnknown) memory.writeable = Writeable::kYes;
-  return memory;
+  return in_capsule(exported(py::handle(tensor)));
 }
 
 }  // namespace gradclip

@@ -12,7 +12,8 @@ namespace gradclip {
 
 // A tensor's memory. Good while the tensor and `owner` live and nobody resizes it.
 struct TensorMemory {
-  enum class Writeable { kYes, kNo, kUnknown };
+  // kUnknown: DLPack before 1.0 cannot say. kCopy: written values would be lost.
+  enum class Writeable { kYes, kNo, kUnknown, kCopy };
 
   dlpack::Tensor tensor;
   Writeable writeable = Writeable::kYes;
@@ -39,6 +40,11 @@ class TensorType {
   // torch.Tensor, or a subclass of it.
   bool of_torch() const noexcept { return of_torch_; }
 
+  // Whether memory() runs none of the library's Python code and gives no owner.
+  bool describes(bool to_write) const noexcept {
+    // A description has no flag for read-only memory, which torch has none of.
+    return api_ != nullptr && api_->describe != nullptr && (of_torch_ || !to_write);
+  }
   // Raises what the library raises. `to_write`: find out whether it may be written, too.
   TensorMemory memory(PyObject* tensor, bool to_write) const;
 

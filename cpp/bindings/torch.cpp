@@ -19,6 +19,8 @@ struct Names {
   py::object cpu;  // a device: its name would be parsed for 100 ns
   py::object is_inference_mode_enabled;
   py::object increment_version;
+  py::object to_dlpack;
+  py::object function_modes;
   py::str version;
 };
 
@@ -34,7 +36,10 @@ const Names& names() {
                   torch.attr("float64")},
                  torch.attr("device")("cpu"),
                  torch.attr("is_inference_mode_enabled"),
-                 torch.attr("autograd").attr("graph").attr("increment_version"),
+                 // What torch.autograd.graph.increment_version calls, without a Python frame.
+                 torch.attr("_C").attr("_increment_version"),
+                 torch.attr("utils").attr("dlpack").attr("to_dlpack"),
+                 torch.attr("_C").attr("_len_torch_function_stack"),
                  "_version"};
   };
   return storage.call_once_and_store_result(look_up).get_stored();
@@ -75,6 +80,14 @@ py::object torch_scalar(double value, DType dtype) {
       PyObject_Vectorcall(torch.scalar_tensor.ptr(), arguments, 1, torch.scalar_keywords.ptr()));
 }
 
+py::object torch_capsule(PyObject* tensor) {
+  return checked(PyObject_CallOneArg(names().to_dlpack.ptr(), tensor));
+}
+
+bool torch_function_mode() {
+  return PyLong_AsLong(checked(PyObject_CallNoArgs(names().function_modes.ptr())).ptr()) != 0;
+}
+
 bool torch_inference_mode() {
   return checked(PyObject_CallNoArgs(names().is_inference_mode_enabled.ptr())).ptr() == Py_True;
 }
@@ -84,6 +97,7 @@ bool is_inference_tensor(PyObject* tensor) {
   PyObject* const version = PyObject_GetAttr(tensor, names().version.ptr());
   Py_XDECREF(version);
   if (version != nullptr) return false;
+  if (!PyErr_ExceptionMatches(PyExc_RuntimeError)) throw PythonError{};
   PyErr_Clear();
   return true;
 }

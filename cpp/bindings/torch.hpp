@@ -13,6 +13,12 @@ bool is_torch_tensor(PyTypeObject* type) noexcept;
 // torch.Tensor or torch.nn.Parameter: a subclass may be more than its memory.
 bool is_plain_torch_tensor(PyTypeObject* type);
 
+// The unversioned DLPack capsule of a tensor.
+pybind11::object torch_capsule(PyObject* tensor);
+
+// Whether a TorchFunctionMode is active: code of its own that runs in torch's functions.
+bool torch_function_mode();
+
 // The 0-d tensor of a float64, rounded to the dtype.
 pybind11::object torch_scalar(double value, DType dtype);
 

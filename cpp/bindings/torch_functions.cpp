@@ -182,7 +182,7 @@ PyObject* clip_grad_value(PyObject* const* args, Py_ssize_t count, PyObject* key
   if (work.pairs()) raise(PyExc_TypeError, "complex numbers have no order");
   Norms norms(work, order);
   without_gil(work.effort(), [&] { norms.measure(); });
-  if (norms.norm() <= bound) Py_RETURN_NONE;
+  if (!exceeds(norms.norm(), bound)) Py_RETURN_NONE;
   leaves.announce_write();
   without_gil(2 * work.bytes(), [&] { clamp(work, -bound, bound); });
   Py_RETURN_NONE;

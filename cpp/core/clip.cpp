@@ -57,6 +57,10 @@ ClipPlan nan_plan() noexcept { return fill_plan(std::numeric_limits<double>::qui
   return scale_plan(one_step(ratio), Rounding::kNearest, ratio);
 }
 
+[[gnu::noinline]] bool exceeds_in_environment(double magnitude, double bound) noexcept {
+  return !(magnitude <= bound);
+}
+
 }  // namespace
 
 // In order 2, float64 norms are within 0.53 ulp. Narrower types' sums are good to 516·2^-53, and
@@ -89,6 +93,11 @@ ClipPlan plan_clip(double norm, double max_norm, ClipOptions options,
 ClipPlan plan_ratio(double norm, double max_norm, double eps, Precision precision) noexcept {
   const FpEnvironment environment(Rounding::kNearest);
   return plan_ratio_in_environment(norm, max_norm, eps, precision);
+}
+
+bool exceeds(double magnitude, double bound) noexcept {
+  const FpEnvironment environment(Rounding::kNearest);
+  return exceeds_in_environment(magnitude, bound);
 }
 
 ClipPlan plan_nonfinite(double norm, NonFinite policy) noexcept {

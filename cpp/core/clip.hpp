@@ -40,6 +40,9 @@ ClipPlan plan_clip(double norm, double max_norm, ClipOptions options, Precision 
 // in the test, a negative max_norm turns gradients around, inf and NaN spread. PyTorch clips so.
 ClipPlan plan_ratio(double norm, double max_norm, double eps, Precision precision) noexcept;
 
+// Whether it is above the bound, or NaN.
+bool exceeds(double magnitude, double bound) noexcept;
+
 // For a norm of inf or NaN.
 ClipPlan plan_nonfinite(double norm, NonFinite policy) noexcept;
 

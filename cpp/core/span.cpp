@@ -34,9 +34,9 @@ void join_contiguous(std::vector<Axis>& axes) {
 
 }  // namespace
 
-bool SpanList::same(std::size_t i, const SpanList& other) const noexcept {
+bool SpanList::same(std::size_t i, const SpanList& other, std::size_t j) const noexcept {
   const Span& a = spans_[i];
-  const Span& b = other[i];
+  const Span& b = other[j];
   return a.source == b.source && a.target == b.target && a.size == b.size &&
          a.element == b.element && a.ndim == b.ndim &&
          std::equal(axes(a), axes(a) + a.ndim, other.axes(b));

@@ -79,8 +79,8 @@ class SpanList {
 
   std::size_t size() const noexcept { return spans_.size(); }
   const Span& operator[](std::size_t i) const noexcept { return spans_[i]; }
-  // Whether span i is the same here and there.
-  bool same(std::size_t i, const SpanList& other) const noexcept;
+  // Whether span i is the same as the other list's span j.
+  bool same(std::size_t i, const SpanList& other, std::size_t j) const noexcept;
   auto begin() const noexcept { return spans_.begin(); }
   auto end() const noexcept { return spans_.end(); }
   const Axis* axes(const Span& span) const noexcept { return axes_.data() + span.first_axis; }

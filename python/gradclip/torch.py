@@ -13,13 +13,13 @@ Gradients of float16, bfloat16, float32, float64, complex64 and complex128 are c
 strided layout, by norms of order 1, 2, inf and any other positive number. Whatever else torch's
 functions can do is left to them, call by call: other devices, sparse, nested and quantised
 tensors, tensor subclasses such as DTensor, gradients that share memory, orders that are no norms,
-and arguments that make no sense; and all calls while a `TorchDispatchMode`, `torch.jit.trace` or
-forward-mode differentiation watches what torch does. `handed_over` counts these calls.
+and arguments that make no sense; and all calls while a `TorchDispatchMode`, a `TorchFunctionMode`,
+`torch.jit.trace` or forward-mode differentiation watches what torch does. `handed_over` counts
+these calls.
 
-Compiled code (`torch.compile`) calls these functions between two graphs.
-
-Differences to torch are all to its better: norms are right whatever the length and magnitude
-(torch sums in float32), and nothing is written if nothing is clipped.
+Norms differ from torch's where those are wrong: torch sums in float32, and squares overflow.
+Nothing is written if nothing is clipped. Compiled code (`torch.compile`) calls these functions
+between two graphs, so that they cannot be part of one with ``fullgraph=True``.
 """
 
 import logging
@@ -33,6 +33,8 @@ import torch
 from torch.autograd import forward_ad
 from torch.nn import utils as _utils
 from torch.nn.utils import clip_grad as _clip_grad
+from torch.overrides import _get_current_function_mode_stack
+from torch.utils._device import DeviceContext
 
 from gradclip import _gradclip
 
@@ -51,6 +53,7 @@ _logger = logging.getLogger(__name__)
 _handed_over = 0
 
 _dispatch_modes = torch._C._len_torch_dispatch_stack
+_function_modes = torch._C._len_torch_function_stack
 _tracing_state = torch._C._get_tracing_state
 _torch_get_total_norm = _utils.get_total_norm
 _torch_clip_grads_with_norm_ = _utils.clip_grads_with_norm_
@@ -80,9 +83,13 @@ def _as_list(tensors: Any) -> list[Any]:
 
 
 def _check_nobody_watches() -> None:
-    # Who records or differentiates what torch does would miss what is done here.
+    # Who records, replaces or differentiates what torch does would miss what is done here.
     if _dispatch_modes() > 0 or _tracing_state() is not None or forward_ad._current_level >= 0:
         raise TypeError("a dispatch mode, a trace or forward-mode differentiation is active")
+    if _function_modes() > 0:  # one is torch.set_default_device's, which only sees new tensors
+        modes = _get_current_function_mode_stack()
+        if not all(isinstance(mode, DeviceContext) for mode in modes):
+            raise TypeError("a TorchFunctionMode is active")
 
 
 def _nonfinite(error: _gradclip.NonFiniteNormError, norm_type: Any, place: str) -> RuntimeError:
@@ -119,7 +126,8 @@ def clip_grad_norm_(
         The order of the norm; 'inf' for the largest magnitude.
     error_if_nonfinite : bool, default False
         Raise an error for a norm of inf or NaN. Else inf makes finite gradients 0, and NaN makes
-        all of them NaN.
+        all of them NaN. This is about the norm itself: where that is finite and only too large
+        for its dtype, the gradients are clipped by it, and a tensor of inf is returned.
     foreach : bool, optional
         Of no effect, unless the call is left to torch.
 
@@ -340,14 +348,14 @@ def install() -> None:
     >>> gradclip.torch.uninstall()
     """
     for module, name, _, found in _replace():
-        _originals.setdefault((module, name), found)
+        _originals[module, name] = found
 
 
 def uninstall() -> None:
     """Put back the functions that `install` replaced, except where something else stands by now."""
     for module, name, function in _REPLACEMENTS:
         if getattr(module, name) is function and (module, name) in _originals:
-            setattr(module, name, _originals[module, name])
+            setattr(module, name, _originals.pop((module, name)))
 
 
 @contextmanager

@@ -174,9 +174,12 @@ TEST_CASE("zero, negative and infinite numbers give what the formula does") {
 
 TEST_CASE("NaN among the numbers fills everything with NaN") {
   for (const DType dtype : {DType::kFloat16, DType::kBfloat16, DType::kFloat32, DType::kFloat64}) {
-    for (const auto& [norm, max_norm, eps] :
+    for (const auto& numbers :
          {std::tuple(kNaN, 1.0, 1e-6), std::tuple(1.0, kNaN, 1e-6), std::tuple(0.0, 0.0, 0.0),
           std::tuple(kInfinity, kInfinity, 1e-6), std::tuple(-1e-6, 0.0, 1e-6)}) {
+      const double norm = std::get<0>(numbers);  // no binding: CAPTURE makes a lambda
+      const double max_norm = std::get<1>(numbers);
+      const double eps = std::get<2>(numbers);
       CAPTURE(norm);
       CAPTURE(max_norm);
       for (const double x : written({1.0, 0.0, kInfinity}, dtype, norm, max_norm, eps)) {

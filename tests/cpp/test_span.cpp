@@ -111,18 +111,18 @@ TEST_CASE("spans are the same only with the same memory, size, dtype and axes") 
     return spans;
   };
   const SpanList spans = list(0, 0, 3, 16, 16, {DType::kFloat32});
-  CHECK(spans.same(1, list(0, 0, 3, 16, 16, {DType::kFloat32})));
-  CHECK(!spans.same(1, list(8, 0, 3, 16, 16, {DType::kFloat32})));
-  CHECK(!spans.same(1, list(0, 8, 3, 16, 16, {DType::kFloat32})));
-  CHECK(!spans.same(1, list(0, 0, 4, 16, 16, {DType::kFloat32})));
-  CHECK(!spans.same(1, list(0, 0, 1, 16, 16, {DType::kFloat32})));
-  CHECK(!spans.same(1, list(0, 0, 3, 12, 16, {DType::kFloat32})));
-  CHECK(!spans.same(1, list(0, 0, 3, 16, 12, {DType::kFloat32})));
-  CHECK(!spans.same(1, list(0, 0, 3, 16, 16, {DType::kFloat64})));
-  CHECK(!spans.same(1, list(0, 0, 3, 16, 16, {DType::kFloat32, true})));
+  CHECK(spans.same(1, list(0, 0, 3, 16, 16, {DType::kFloat32}), 1));
+  CHECK(!spans.same(1, list(8, 0, 3, 16, 16, {DType::kFloat32}), 1));
+  CHECK(!spans.same(1, list(0, 8, 3, 16, 16, {DType::kFloat32}), 1));
+  CHECK(!spans.same(1, list(0, 0, 4, 16, 16, {DType::kFloat32}), 1));
+  CHECK(!spans.same(1, list(0, 0, 1, 16, 16, {DType::kFloat32}), 1));
+  CHECK(!spans.same(1, list(0, 0, 3, 12, 16, {DType::kFloat32}), 1));
+  CHECK(!spans.same(1, list(0, 0, 3, 16, 12, {DType::kFloat32}), 1));
+  CHECK(!spans.same(1, list(0, 0, 3, 16, 16, {DType::kFloat64}), 1));
+  CHECK(!spans.same(1, list(0, 0, 3, 16, 16, {DType::kFloat32, true}), 1));
   const SpanList halves = list(0, 0, 3, 16, 16, {DType::kFloat16});
-  CHECK(halves.same(1, list(0, 0, 3, 16, 16, {DType::kFloat16})));
-  CHECK(!halves.same(1, list(0, 0, 3, 16, 16, {DType::kBfloat16})));
+  CHECK(halves.same(1, list(0, 0, 3, 16, 16, {DType::kFloat16}), 1));
+  CHECK(!halves.same(1, list(0, 0, 3, 16, 16, {DType::kBfloat16}), 1));
 }
 
 TEST_CASE("a list is in place until a target differs from its source") {

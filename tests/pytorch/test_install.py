@@ -116,9 +116,13 @@ def test_a_block_leaves_an_outer_install_that_was_patched_over_alone(monkeypatch
     assert utils.get_total_norm is gradclip.torch.get_total_norm
 
 
-def test_what_stood_between_two_installs_is_not_put_back():
+@pytest.mark.parametrize("uninstall_first", [False, True])
+def test_what_another_library_put_there_meanwhile_is_put_back(uninstall_first):
     gradclip.torch.install()
+    if uninstall_first:
+        gradclip.torch.uninstall()
     utils.clip_grad_norm_ = print
     gradclip.torch.install()
+    assert utils.clip_grad_norm_ is gradclip.torch.clip_grad_norm_
     gradclip.torch.uninstall()
-    assert in_place() == THEIRS
+    assert utils.clip_grad_norm_ is print
