@@ -1,19 +1,25 @@
 """Break the library on purpose, once per promise, and see that a test fails.
 
-    python3 tests/mutants.py [words in mutants' names]
+    python3 tests/mutants.py [--seconds N] [words in mutants' names]
 
 Builds a copy of the tree, checks that the chosen tests pass on it as it is, then applies one
 mutation at a time. Needs cmake, ninja and pybind11 (the dependency group `dev`) and the extra
-`test`; mutants whose tests need torch are skipped without it. Exits with 1 if a mutant survives.
+`test`; mutants whose tests need torch are skipped without it. With --seconds they come in random
+order, and none begins after so long (builds aside): over many runs all have their turn. Exits with
+1 if a mutant survives.
 """
 
+import argparse
 import importlib.util
+import math
 import os
+import random
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +28,7 @@ from queue import SimpleQueue
 import pybind11
 
 ROOT = Path(__file__).resolve().parent.parent
+NO_TIME = "nobody: no time was left"
 WORKSHOPS = 2  # at once: a build of one file and its tests keep one core busy
 TIMEOUT = 300  # seconds, several times what the tests need: a mutant may make them hang
 
@@ -248,7 +255,7 @@ MUTANTS = [
         "cpp/bindings/tensor.cpp",
         "if (managed->deleter != nullptr) managed->deleter(managed);",
         "static_cast<void>(managed);",
-        "test_dlpack_capsules.py",
+        "test_dlpack_exchange_api.py",
     ),
     Mutant(
         "tensors: a callable may not make one read-only",
@@ -365,9 +372,13 @@ class Workshop:
 
 
 def main() -> None:
-    words = sys.argv[1:] or [""]
+    options = argparse.ArgumentParser()
+    options.add_argument("--seconds", type=float, default=math.inf)
+    options.add_argument("words", nargs="*", default=[""])
+    given = options.parse_args()
+    words, end = given.words or [""], math.inf
     mutants = [mutant for mutant in MUTANTS if any(word in mutant.promise for word in words)]
-    survivors, skipped = 0, []
+    survivors, left_out, skipped = 0, 0, []
     for mutant in mutants:
         if (ROOT / mutant.file).read_text().count(mutant.old) != 1:
             raise SystemExit(f"{mutant.file} has not exactly one {mutant.old!r}")
@@ -387,6 +398,8 @@ def main() -> None:
             workshops.put(workshop)
 
         def in_a_workshop(mutant: Mutant) -> str | None:
+            if time.monotonic() > end:
+                return NO_TIME
             workshop = workshops.get()
             try:
                 return workshop.first_failure(mutant)
@@ -400,11 +413,16 @@ def main() -> None:
         workshops.put(workshop)
         if status != 0:
             raise SystemExit(f"the tests fail without any mutation:\n{output}")
+        if given.seconds < math.inf:
+            random.shuffle(mutants)
+        end = time.monotonic() + given.seconds
         for mutant, failure in zip(mutants, pool.map(in_a_workshop, mutants), strict=True):
             survivors += failure is None
+            left_out += failure == NO_TIME
             verdict = f"killed by {failure}" if failure else "SURVIVED"
             print(f"{mutant.promise}\n    {verdict}", flush=True)
-    print(f"{len(mutants) - survivors} of {len(mutants)} mutants killed, {len(skipped)} skipped")
+    tried = len(mutants) - left_out
+    print(f"{tried - survivors} of {tried} mutants killed, {len(skipped) + left_out} not tried")
     raise SystemExit(survivors > 0)
 
 
