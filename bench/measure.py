@@ -9,8 +9,10 @@ import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from os import listdir
 from statistics import median, quantiles
-from time import perf_counter, perf_counter_ns, process_time, sleep
+from threading import get_native_id
+from time import perf_counter, perf_counter_ns, sleep
 
 import gradclip
 from bench.cases import Case
@@ -161,10 +163,31 @@ def settle() -> None:
     to 8 times as long.
     """
     for _ in range(MOST_WAITS):
-        cpu, wall = process_time(), perf_counter()
         sleep(0.001)
-        if process_time() - cpu < 0.25 * (perf_counter() - wall):
+        if not _others_run():
             return
+
+
+def _others_run() -> bool:
+    """Return whether another thread of this process runs; without Linux's /proc, False.
+
+    The process's CPU time would not do: it learns of a thread on another processor once a tick, 1
+    to 10 ms, and PyTorch's workers spin for 7 ms after each call.
+    """
+    try:
+        tasks = set(listdir("/proc/self/task"))
+    except OSError:
+        return False
+    return any(_state(task) == "R" for task in tasks - {str(get_native_id())})
+
+
+def _state(task: str) -> str | None:
+    """Return the state of a thread, None if it has ended."""
+    try:
+        with open(f"/proc/self/task/{task}/stat") as stat:
+            return stat.read().rpartition(")")[2].split()[0]  # after the name, in parentheses
+    except OSError:
+        return None
 
 
 def of_ceiling(passes: Sequence[tuple[float, ...]], ours: Runner) -> float | None:
