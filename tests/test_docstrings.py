@@ -5,8 +5,9 @@ import doctest
 import pytest
 
 import gradclip
+import gradclip.threadpoolctl
 
-DOCUMENTED = {"gradclip": gradclip} | {
+DOCUMENTED = {"gradclip": gradclip, "gradclip.threadpoolctl": gradclip.threadpoolctl} | {
     name: getattr(gradclip, name)
     for name in gradclip.__all__
     if name not in {"NonFiniteNormError", "__version__"}

@@ -50,6 +50,6 @@ def __dir__() -> list[str]:
 
 
 def __getattr__(name: str) -> ModuleType:
-    if name == "torch":  # loaded when asked for: it imports torch
-        return import_module("gradclip.torch")
+    if name in ("threadpoolctl", "torch"):  # loaded when asked for: each imports its namesake
+        return import_module(f"gradclip.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
