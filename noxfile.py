@@ -3,7 +3,7 @@
 import nox
 
 nox.options.default_venv_backend = "venv"
-nox.options.sessions = ["tests", "lint", "types", "cpp", "mutants"]
+nox.options.sessions = ["tests", "lint", "types", "cpp", "mutants(promises)"]
 PROJECT = nox.project.load_toml("pyproject.toml")
 
 
@@ -50,10 +50,11 @@ def cpp(session: nox.Session, sanitizers: str) -> None:
 
 
 @nox.session
-def mutants(session: nox.Session) -> None:
-    """Break each promise once and see a test fail."""
-    session.install(".[test]", *nox.project.dependency_groups(PROJECT, "build"))
-    session.run("python", "tests/mutants.py", *session.posargs)
+@nox.parametrize("command", ["promises", "generated"])
+def mutants(session: nox.Session, command: str) -> None:
+    """Break the library on purpose and see a test fail; `generated` takes hours."""
+    session.install(".[test,torch]", *nox.project.dependency_groups(PROJECT, "mutation"))
+    session.run("python", "tests/mutation", command, *session.posargs)
 
 
 @nox.session
