@@ -1,0 +1,35 @@
+"""The page of guarantees names every promise and every file of tests."""
+
+import itertools
+import re
+from collections import Counter
+
+from guarantees import HERE, PAGE, PROMISES, page, subject
+
+FILES = [
+    *HERE.glob("test_*.py"),
+    *HERE.glob("pytorch/test_*.py"),
+    *HERE.glob("cpp/test_*.cpp"),
+]
+
+
+def test_every_file_of_tests_enforces_one_promise():
+    named = Counter(itertools.chain.from_iterable(promise.files for promise in PROMISES))
+    assert set(named) == set(FILES)
+    assert max(named.values()) == 1
+
+
+def test_every_file_of_tests_says_what_it_is_about():
+    assert [file.name for file in FILES if len(subject(file)) < 20] == []
+
+
+def without_counts(text):
+    return re.sub(r"[\d,]+( cases\.| \|)$", r"N\1", text, flags=re.MULTILINE)
+
+
+def test_the_page_has_every_promise_and_file():
+    assert without_counts(PAGE.read_text()) == without_counts(page(Counter()))
+
+
+def test_every_file_on_the_page_has_cases():
+    assert " 0 |" not in PAGE.read_text()
