@@ -76,7 +76,7 @@ def test_exit_while_a_daemon_thread_is_in_python_code_that_a_call_runs(call):
 @needs_fork
 @pytest.mark.parametrize("daemons", [0, 1, 3])
 def test_exit_at_any_moment(daemons, record_property):
-    record_property("cases", 30)
+    record_property("cases", 20)
     code = f"""
 def for_ever():
     grads = sample()
@@ -92,14 +92,14 @@ def child(moment):
 
 random.seed({daemons})
 statuses = []
-for _ in range(30):
+for _ in range(20):
     pid = os.fork()
     if pid == 0:
         signal.alarm({TIMEOUT // 2})
         child(random.choice([0, random.uniform(0, 3e-3)]))
         sys.exit(7)
     statuses.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
-print(statuses == [7] * 30 or statuses, clips())
+print(statuses == [7] * 20 or statuses, clips())
 """
     assert output_of(PREPARE + code) == "True True"
 
