@@ -2,12 +2,10 @@
 #pragma once
 
 #include <pybind11/pybind11.h>
-#if defined(__GLIBCXX__)
-#include <cxxabi.h>
-#include <unistd.h>
-#endif
 
 #include <cstddef>
+
+#include "bindings/call_python.hpp"
 
 namespace gradclip {
 
@@ -21,17 +19,7 @@ void without_gil(std::size_t bytes, const Work& work) {
   if (bytes < kReleaseBytes) return work();
   PyThreadState* const state = PyEval_SaveThread();
   work();
-#if defined(__GLIBCXX__)
-  // Before Python 3.14, a daemon thread that comes back while the interpreter exits is ended here
-  // by unwinding its stack: it would drop references without the GIL. It waits for the end instead.
-  try {
-    PyEval_RestoreThread(state);
-  } catch (const abi::__forced_unwind&) {
-    for (;;) pause();
-  }
-#else
-  PyEval_RestoreThread(state);
-#endif
+  call_python([state] { PyEval_RestoreThread(state); });
 }
 
 }  // namespace gradclip

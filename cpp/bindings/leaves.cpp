@@ -3,6 +3,7 @@
 #include <cmath>
 #include <optional>
 
+#include "bindings/call_python.hpp"
 #include "bindings/errors.hpp"
 #include "bindings/refusals.hpp"
 #include "bindings/torch.hpp"
@@ -105,7 +106,7 @@ void Leaves::visit_items_of(PyObject* mapping, std::ptrdiff_t container, int dep
   }
   // A subclass may keep an order of its own, as OrderedDict does.
   ran_code_ = true;
-  const py::object items = checked(PyMapping_Items(mapping));
+  const py::object items = checked(call_python([mapping] { return PyMapping_Items(mapping); }));
   hold(items.ptr());
   for (Py_ssize_t i = 0; i < PyList_GET_SIZE(items.ptr()); ++i) {
     const auto [key, value] = key_and_value(PyList_GET_ITEM(items.ptr(), i));

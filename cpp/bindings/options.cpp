@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "bindings/call_python.hpp"
 #include "bindings/errors.hpp"
 #include "core/pool.hpp"
 
@@ -28,7 +29,7 @@ bool is_negative(double x) { return std::bit_cast<std::uint64_t>(x) >> 63 != 0 &
 
 double to_number(PyObject* object, const char* name) {
   if (PyFloat_CheckExact(object)) return PyFloat_AS_DOUBLE(object);
-  const double value = PyFloat_AsDouble(object);
+  const double value = call_python([object] { return PyFloat_AsDouble(object); });
   if (value == -1.0 && PyErr_Occurred() != nullptr) {
     if (!PyErr_ExceptionMatches(PyExc_TypeError)) throw PythonError{};
     PyErr_Clear();
@@ -97,7 +98,8 @@ Threshold::Threshold(PyObject* object) {
 double Threshold::at(double norm) const {
   if (callable_ == nullptr) return number_;
   const py::object argument = checked(PyFloat_FromDouble(norm));
-  const py::object result = checked(PyObject_CallOneArg(callable_, argument.ptr()));
+  const py::object result =
+      checked(call_python([&] { return PyObject_CallOneArg(callable_, argument.ptr()); }));
   return to_max_norm(result.ptr(), "the threshold that max_norm returned");
 }
 

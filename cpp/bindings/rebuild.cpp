@@ -1,4 +1,5 @@
 // The nesting of a functional call's result.
+#include "bindings/call_python.hpp"
 #include "bindings/errors.hpp"
 #include "bindings/leaves.hpp"
 #include "bindings/ndarray.hpp"
@@ -9,16 +10,20 @@ namespace py = pybind11;
 namespace gradclip {
 namespace {
 
+py::object call(const py::object& callable, PyObject* argument) {
+  return checked(call_python([&] { return PyObject_CallOneArg(callable.ptr(), argument); }));
+}
+
 // A shallow copy, of the same subclass and with what the subclass adds.
 py::object shallow_copy(PyObject* object) {
-  return py::module_::import("copy").attr("copy")(py::handle(object));
+  return call(py::module_::import("copy").attr("copy"), object);
 }
 
 py::object as_type_of(PyObject* tuple, const py::list& items) {
   const py::handle type(reinterpret_cast<PyObject*>(Py_TYPE(tuple)));
   if (PyTuple_CheckExact(tuple)) return checked(PyList_AsTuple(items.ptr()));
-  if (py::hasattr(type, "_make")) return type.attr("_make")(items);  // a namedtuple
-  return type(items);
+  if (py::hasattr(type, "_make")) return call(type.attr("_make"), items.ptr());  // a namedtuple
+  return call(py::reinterpret_borrow<py::object>(type), items.ptr());
 }
 
 [[noreturn]] void refuse_change() {
@@ -55,7 +60,7 @@ py::object Leaves::rebuild(PyObject* object, std::size_t& next, int depth) const
       copy[py::int_(i)] = rebuild(PyList_GET_ITEM(object, i), next, depth + 1);
     }
   } else {
-    const py::object items = checked(PyMapping_Items(object));
+    const py::object items = checked(call_python([object] { return PyMapping_Items(object); }));
     for (const py::handle item : items) {
       const auto [key, value] = key_and_value(item.ptr());
       copy[py::handle(key)] = rebuild(value, next, depth + 1);

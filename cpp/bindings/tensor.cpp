@@ -3,6 +3,7 @@
 #include <string>
 #include <utility>
 
+#include "bindings/call_python.hpp"
 #include "bindings/errors.hpp"
 #include "bindings/torch.hpp"
 
@@ -45,16 +46,24 @@ py::object exported(PyObject* tensor, const dlpack::ExchangeApi& api) {
   return checked(capsule);
 }
 
+// Null if it raises.
+py::object call(const py::object& method, py::handle keywords = {}) {
+  return py::reinterpret_steal<py::object>(call_python(
+      [&] { return PyObject_VectorcallDict(method.ptr(), nullptr, 0, keywords.ptr()); }));
+}
+
 // What a tensor's __dlpack__ gives: memory on the device it says it is on.
 py::object exported(py::handle tensor) {
   const py::object method = tensor.attr("__dlpack__");
-  try {
-    using py::literals::operator""_a;
-    return method("max_version"_a = py::make_tuple(dlpack::kMajorVersion, 2));
-  } catch (py::error_already_set& error) {  // from before DLPack 1.0, without that argument
-    if (!error.matches(PyExc_TypeError)) throw;
+  using py::literals::operator""_a;
+  const py::dict version("max_version"_a = py::make_tuple(dlpack::kMajorVersion, 2));
+  for (const py::handle keywords : {py::handle(version), py::handle()}) {
+    if (py::object capsule = call(method, keywords)) return capsule;
+    // From before DLPack 1.0, without that argument.
+    if (!keywords || PyErr_ExceptionMatches(PyExc_TypeError) == 0) break;
+    PyErr_Clear();
   }
-  return method();
+  throw py::error_already_set();
 }
 
 // Throws a C++ exception, not PythonError: the capsule must not be freed while an error is set.
@@ -91,7 +100,9 @@ std::int32_t to_int32(const py::object& object) {
 // Other devices' libraries would wait for them, or copy, before they give memory of no use here.
 std::optional<dlpack::Device> device_elsewhere(py::handle tensor) {
   if (!py::hasattr(tensor, "__dlpack_device__")) return std::nullopt;
-  const auto device = py::tuple(tensor.attr("__dlpack_device__")());
+  py::object found = call(tensor.attr("__dlpack_device__"));
+  if (!found) throw py::error_already_set();
+  const auto device = py::tuple(std::move(found));
   const dlpack::Device result{to_int32(device[0]), to_int32(device[1])};
   if (result.type == dlpack::kCpu) return std::nullopt;
   return result;

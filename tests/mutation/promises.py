@@ -39,6 +39,13 @@ MUTANTS = [
         "test_bits.py",
     ),
     Mutant(
+        "exit: a daemon thread that is ended drops no references",
+        "cpp/bindings/call_python.hpp",
+        "for (;;) pause();",
+        "throw;",
+        "test_exit.py",
+    ),
+    Mutant(
         "factor: the norm may be an ulp larger than computed",
         "cpp/core/factor.cpp",
         "Factor::of(std::nextafter(bound, kInfinity))",
