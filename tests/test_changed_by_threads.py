@@ -13,6 +13,7 @@ from dlpack_producers import EXPORTS, Producer
 import gradclip
 
 SIZE = 4_000_000  # two of them take more than the 1 ms from which on the GIL is released
+CALLS = 4
 
 
 @pytest.fixture(autouse=True)
@@ -23,51 +24,53 @@ def prompt_switches():
     sys.setswitchinterval(interval)
 
 
-def emptied(container):
-    """Drop what a container holds, and fill other memory of that size with what would show."""
-    container.clear()
-    return [np.full(SIZE, np.nan, np.float32) for _ in range(2)]
-
-
 CONTAINERS = {
     "list": list,
     "dict": lambda arrays: dict(enumerate(arrays)),
 }
 
 
-def large():
-    """Return two arrays, whose only references these are, and their clipped copies and norm."""
-    arrays = [np.full(SIZE, value, np.float32) for value in (2, -3)]
-    expected = [np.full(10, value, np.float32) for value in (2, -3)]
-    norm = (13 * SIZE) ** 0.5
-    factor = gradclip.clip_with_norm_([], 1.0, gradclip.global_norm(arrays))
-    gradclip.scale_(expected, factor)
-    return arrays, expected, norm
+def sample():
+    return [np.full(SIZE, value, np.float32) for value in (2, -3)]
+
+
+def norm_while_emptied(make, arrays):
+    """Clip arrays whose container another thread empties once the last leaf has been reached."""
+    reached = threading.Event()
+
+    class Last(Producer):
+        def __dlpack__(self, **arguments):
+            reached.set()
+            return super().__dlpack__(**arguments)
+
+    grads = make([*arrays, Last(np.zeros(3))])
+    arrays.clear()
+
+    def empty():
+        reached.wait()
+        grads.clear()
+        return [np.full(SIZE, np.nan, np.float32) for _ in range(2)]  # in the memory given back
+
+    with ThreadPoolExecutor(1) as pool:
+        junk = pool.submit(empty)
+        norm = gradclip.clip_by_global_norm_(grads, 1.0)
+        assert all(np.isnan(array).all() for array in junk.result())
+    assert not grads
+    return norm
 
 
 @pytest.mark.parametrize("make", CONTAINERS.values(), ids=CONTAINERS)
-def test_a_container_emptied_without_the_gil(make):
-    for _ in range(5):
-        arrays, expected, norm = large()
-        alive = [weakref.ref(array) for array in arrays]
-        grads = make(arrays)
-        del arrays
-        start = threading.Barrier(2)
-
-        def call(grads=grads, start=start):
-            start.wait()
-            return gradclip.clip_by_global_norm_(grads, 1.0)
-
-        with ThreadPoolExecutor(1) as pool:
-            future = pool.submit(call)
-            start.wait()
-            junk = emptied(grads)
-            found = future.result()
-        del future
-        assert found in (0.0, pytest.approx(norm, rel=1e-12), pytest.approx(2 * SIZE**0.5), 0.0)
-        assert all(np.isnan(array).all() for array in junk)
-        assert all(array() is None for array in alive)
-        assert len(expected) == 2
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_container_emptied_without_the_gil(make, threads, record_property):
+    expected = sample()
+    norm = gradclip.clip_by_global_norm_(expected, 1.0)
+    for _ in range(CALLS):
+        memory = sample()
+        with gradclip.threads(threads):
+            assert norm_while_emptied(make, [array[:] for array in memory]) == norm
+            assert norm_while_emptied(make, sample()) == norm  # the last references go
+        assert all(np.array_equal(*pair) for pair in zip(memory, expected, strict=True))
+    record_property("cases", 2 * CALLS)
 
 
 @pytest.mark.parametrize("make", CONTAINERS.values(), ids=CONTAINERS)

@@ -1,4 +1,4 @@
-"""Every kind of bad leaf at every place, alone and two at once: the first is named, none written."""
+"""Every bad leaf at every place, alone and two at once: the first is named, none written."""
 
 import collections
 import itertools
