@@ -64,7 +64,9 @@ void Leaves::visit(PyObject* object, Place place, int depth) {
     hold(reinterpret_cast<PyObject*>(type));
     const TensorType tensor_type(type);
     if (!tensor_type) refuse_object(object, path(place));
+    ran_code_ |= !arrays_.empty();  // a metaclass finds attributes as it likes
     tensor_type_ = tensor_type;
+    tensor_types_.push_back({arrays_.size(), tensor_type});
     return add_tensor(object, place);
   }
   if (depth == kMaxDepth) {
@@ -252,38 +254,6 @@ void Leaves::announce_write() const {
   }
   increment_versions(tensors);
   if (!only_plain_ || torch_function_mode()) check_unchanged("an attribute of a tensor", false);
-}
-
-void Leaves::check_unchanged(const char* culprit, bool exports) const {
-  TensorType type;
-  for (std::size_t i = 0; i < arrays_.size(); ++i) {
-    PyObject* const object = arrays_[i];
-    const Element element = spans_[i].element;
-    SpanList now;
-    if (NdArray::check(object)) {
-      const NdArray array(object);
-      const NdArray out(access_ == Access::kFresh ? fresh_[i] : object);
-      const bool usable =
-          array.element() == element && array.native_byte_order() && out.writeable();
-      if ((usable || access_ == Access::kRead) && out.same_shape(array)) {
-        add_span(now, array, out, element);
-      }
-    } else {
-      if (!type.is(Py_TYPE(object))) type = TensorType(Py_TYPE(object));
-      if (!exports && !type.describes(in_place())) continue;
-      const bool weight = exports && is_weight(object, type);
-      const TensorMemory memory = memory_of(object, type, places_[i]);
-      const bool writeable = memory.writeable == TensorMemory::Writeable::kYes || !in_place();
-      const bool usable =
-          memory.tensor.device.type == dlpack::kCpu && memory.element() == element && writeable;
-      if (usable && !weight) add_span(now, memory, element);
-    }
-    if (now.size() == 0 || !now.same(0, spans_, i)) {
-      raise(PyExc_RuntimeError,
-            "%s changed the memory, shape, dtype or flags of %s; nothing was written", culprit,
-            path(i).c_str());
-    }
-  }
 }
 
 void Leaves::check_representable(double value, const char* name) const {

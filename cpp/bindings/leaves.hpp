@@ -33,8 +33,9 @@ class Leaves {
   std::string path(std::size_t leaf) const { return path(places_[leaf]); }
 
   // RuntimeError if an array is no longer what it was when it was read; for use after code that
-  // may have changed it, which the message names. Without `exports` no code of others runs: what
-  // has an owner, which keeps its memory alive, is not read again.
+  // may have changed it, which the message names. Without `exports` no code of others runs, not
+  // even to find a type's attributes: what has an owner, which keeps its memory alive, is not read
+  // again.
   void check_unchanged(const char* culprit, bool exports = true) const;
 
   // Tells torch that its tensors are about to change; RuntimeError if it would not let them.
@@ -61,6 +62,12 @@ class Leaves {
     bool mapping;
   };
 
+  // Tensors of one type, from a leaf on; arrays may be among them.
+  struct TensorRun {
+    std::size_t first;
+    TensorType type;
+  };
+
   static constexpr int kMaxDepth = 100;
 
   explicit Leaves(Access access) : access_(access) {}
@@ -70,6 +77,10 @@ class Leaves {
   void visit_items_of(PyObject* mapping, std::ptrdiff_t container, int depth);
   void add(PyObject* array, Place place);
   void add_tensor(PyObject* tensor, Place place);
+  const TensorType& type_of(std::size_t leaf) const noexcept;
+  bool is_described(std::size_t leaf) const noexcept;
+  bool is_unchanged_array(std::size_t leaf) const;
+  bool is_unchanged_tensor(std::size_t leaf) const;
   bool is_weight(PyObject* tensor, const TensorType& type) const;
   TensorMemory memory_of(PyObject* tensor, const TensorType& type, Place place) const;
   void check_memory(PyObject* tensor, const TensorMemory& memory, Place place) const;
@@ -94,6 +105,7 @@ class Leaves {
   ArenaVector<PyObject*> fresh_{&arena_};   // their new arrays, borrowed from held_
   ArenaVector<PyObject*> held_{&arena_};    // whatever else must stay alive, strong
   ArenaVector<std::size_t> torch_leaves_{&arena_};
+  ArenaVector<TensorRun> tensor_types_{&arena_};
   bool ran_code_ = false;   // of others, which may have changed arrays that were read before
   bool only_plain_ = true;  // of torch's tensors: no subclasses, whose attributes run code
   TensorType tensor_type_;  // of the tensor before

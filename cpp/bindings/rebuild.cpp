@@ -36,6 +36,7 @@ py::object Leaves::rebuilt(PyObject* grads) const {
   std::size_t next = 0;
   py::object result = rebuild(grads, next, 0);
   if (next != fresh_.size()) refuse_change();
+  check_unchanged("copying the arrays and containers", false);
   return result;
 }
 

@@ -1,0 +1,89 @@
+"""No byte outside an array is touched: pages that can be neither read nor written lie around it."""
+
+import sys
+
+import pytest
+from subprocesses import output_of, run_python
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs mprotect")
+
+PREPARE = f"""
+import ctypes, mmap, sys
+sys.path.insert(0, {__file__.rpartition("/")[0]!r})
+import numpy as np
+import gradclip
+from calls import ALL as CALLS
+from dtypes import ALL, normals, times
+
+PAGE = mmap.PAGESIZE
+PROT_NONE = 0
+libc = ctypes.CDLL(None, use_errno=True)
+
+def island():
+    '''Return one page as bytes, between two that are out of bounds.'''
+    memory = np.frombuffer(mmap.mmap(-1, 3 * PAGE), np.uint8)
+    for start in (0, 2 * PAGE):
+        address = ctypes.c_void_p(memory.ctypes.data + start)
+        assert libc.mprotect(address, ctypes.c_size_t(PAGE), PROT_NONE) == 0
+    return memory[PAGE : 2 * PAGE]
+
+page = island()
+rng = np.random.default_rng(5)
+"""
+
+EVERY_LENGTH = """
+gradclip._gradclip._set_isa(ISA)
+cases = 0
+for dtype in ALL:
+    for length in range(131):
+        values, size = normals(rng, length, dtype), length * dtype.itemsize
+        scaled = times(values, 0.5)
+        for shift in {0, 1, dtype.itemsize // 2, dtype.itemsize, 3 * dtype.itemsize}:
+            for start in (shift, PAGE - size - shift):  # up to 3 elements beside what is forbidden
+                page[:] = 0xA5
+                grad = np.ndarray(length, dtype, page, start)
+                for call in CALLS.values():
+                    grad[:] = values
+                    call([grad])
+                    cases += 1
+                grad[:] = values
+                gradclip.scale_(grad, 0.5)
+                assert grad.tobytes() == scaled.tobytes(), (dtype, length, start)
+                assert (page[:start] == 0xA5).all(), (dtype, length, start)
+                assert (page[start + size :] == 0xA5).all(), (dtype, length, start)
+print(cases)
+"""
+
+STRIDED = """
+gradclip._gradclip._set_isa(ISA)
+cases = 0
+for dtype in ALL:
+    size = dtype.itemsize
+    for length in range(1, 70):
+        for step in (-3 * size, -2 * size, -size, 2 * size, 3 * size - 1, size + 1):
+            reach = (length - 1) * step
+            for start in (max(0, -reach), PAGE - size - max(0, reach)):  # the first, the last byte
+                page[:] = 0xA5
+                grad = np.ndarray(length, dtype, page, start, step)
+                for name, call in CALLS.items():
+                    grad[:] = dtype.type(2)
+                    call([grad])
+                    cases += 1
+                grad.view((np.void, size))[:] = np.void(b"\\xa5" * size)
+                assert (page == 0xA5).all(), (dtype, length, step)
+print(cases)
+"""
+
+
+@pytest.mark.parametrize("code", [EVERY_LENGTH, STRIDED], ids=["contiguous", "strided"])
+def test_nothing_beside_an_array_is_touched(code, isa, record_property):
+    cases = int(output_of(PREPARE + f"ISA = {isa!r}\n" + code))
+    assert cases > 10_000
+    record_property("cases", cases)
+
+
+@pytest.mark.parametrize("index", [-1, "PAGE"], ids=["before", "after"])
+@pytest.mark.parametrize("access", ["memory[PAGE + {0}]", "memory.__setitem__(PAGE + {0}, 1)"])
+def test_the_pages_around_are_really_out_of_bounds(access, index):
+    done = run_python(PREPARE + "memory = page.base\n" + access.format(index))
+    assert done.returncode < 0
