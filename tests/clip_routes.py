@@ -76,7 +76,7 @@ def assert_eps_is_added(grads, written, max_norm, eps, inv_scale):
     """Assert that the norm written is at most max_norm · norm / (norm + eps)."""
     if not any(array.dtype in HALVES for array in grads):
         squares = oracle.square_sum(*grads)
-        norm = Fraction(math.isqrt(math.floor(squares * 2**4000)), 2**2000)
+        norm = Fraction(math.isqrt(math.floor(squares * 2**2400)), 2**1200)
         norm_and_eps = inv_scale * norm + eps
         written_squares = oracle.square_sum(*written)
         assert written_squares * norm_and_eps**2 <= max_norm**2 * inv_scale**2 * squares
@@ -90,7 +90,9 @@ def has_normal_results(grads, max_norm, norm):
         magnitudes = magnitudes[magnitudes != 0]
         if magnitudes.size:
             limits = finfo(array.dtype)
-            least, most = (Fraction(float(x)) * factor for x in (magnitudes.min(), magnitudes.max()))
+            least, most = (
+                Fraction(float(x)) * factor for x in (magnitudes.min(), magnitudes.max())
+            )
             tiny, huge = Fraction(float(limits.smallest_normal)), Fraction(float(limits.max))
             if least < 2 * tiny or most > huge / 2:
                 return False
@@ -136,7 +138,7 @@ def neighbours(value, reach=3):
     """Yield a positive float64 and those within `reach` steps of it, above zero."""
     for step in range(-reach, reach + 1):
         position = _position(value) + step
-        if 0 < position and math.isfinite(_float_at(position)):
+        if position > 0 and math.isfinite(_float_at(position)):
             yield _float_at(position)
 
 

@@ -50,7 +50,7 @@ def random_cases(rng, count):
             yield grads, norm, options
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 def test_thresholds_of_every_magnitude(seed, record_property):
     clipped = 0
     for grads, norm, options in random_cases(np.random.default_rng(seed), 120):
@@ -61,7 +61,7 @@ def test_thresholds_of_every_magnitude(seed, record_property):
     assert clipped > 800
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 def test_thresholds_a_few_steps_below_the_norm_of_any_magnitude(seed, record_property):
     clipped = 0
     for grads, norm, options in random_cases(np.random.default_rng(100 + seed), 200):
@@ -71,7 +71,7 @@ def test_thresholds_a_few_steps_below_the_norm_of_any_magnitude(seed, record_pro
     assert clipped > 300
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 def test_the_extreme_thresholds_for_what_is_written(seed, record_property):
     rng = np.random.default_rng(200 + seed)
     clipped = 0
@@ -95,7 +95,7 @@ def test_scales_and_thresholds_that_take_a_norm_through_the_subnormals(kind, rng
         scaled = math.ldexp(rng.uniform(1, 2), exponent)
         norm = gradclip.clip_by_global_norm(grads, math.inf, inv_scale=scaled)[1]
         for threshold in {*neighbours(norm), norm / 2, norm / 64, SMALLEST}:
-            cases += 0 < threshold and clip_checked(grads, threshold, inv_scale=scaled)
+            cases += threshold > 0 and clip_checked(grads, threshold, inv_scale=scaled)
     record_property("cases", cases)
     assert cases > 100
 
@@ -104,8 +104,9 @@ def test_scales_and_thresholds_that_take_a_norm_through_the_subnormals(kind, rng
 def test_subnormal_gradients_scaled_up(kind, rng, record_property):
     # Their norm has a few bits only, the one that counts has them all.
     cases = 0
-    for integers, exponent in itertools.product(((1, 1), (1, 2), (3, 5), (1, 1, 1)), range(4, 900, 37)):
-        values = np.repeat(integers, 2) * SMALLEST
+    integers = ((1, 1), (1, 2), (3, 5), (1, 1, 1))
+    for few, exponent in itertools.product(integers, range(4, 900, 37)):
+        values = np.repeat(few, 2) * SMALLEST
         grads = [values.astype("f8").view(kind)]
         scale = math.ldexp(rng.uniform(1, 2), exponent)
         norm = gradclip.clip_by_global_norm(grads, math.inf, inv_scale=scale)[1]

@@ -13,7 +13,6 @@ import pytest
 from clip_routes import clip_checked, copies, extreme_thresholds, fresh
 from dtypes import EXACT, compute_dtype, real_dtype
 
-
 TRIES = 800
 RESTARTS = 8
 
@@ -83,3 +82,29 @@ def test_no_climb_gets_above_the_bound(kinds, record_property):
             cases += 1
     record_property("cases", cases)
     assert cases > 100
+
+
+def lost_ulps(exact_square, rounded):
+    """Return by how many ulps a float is below the root of a Fraction, nearly."""
+    ulp = Fraction(math.ulp(rounded))
+    return float((exact_square - Fraction(rounded) ** 2) / (2 * Fraction(rounded) * ulp))
+
+
+def test_norms_and_products_with_inv_scale_that_are_rounded_down(record_property):
+    # The norm of ones loses up to half an ulp, its product with inv_scale as much again.
+    rng = np.random.default_rng(5)
+    roots = [n for n in range(2, 1200) if lost_ulps(Fraction(n), math.sqrt(n)) > 0.4]
+    low = [n for n in roots if math.frexp(math.sqrt(n))[0] < 0.6]
+    cases = 0
+    for n in low:
+        norm = math.sqrt(n)
+        for scale in 0.95 * 2 ** math.frexp(norm)[1] / norm * rng.uniform(0.9, 1.05, 40):
+            lost = lost_ulps(Fraction(norm) ** 2 * Fraction(scale) ** 2, norm * scale)
+            if lost < 0.4:
+                continue
+            for factor in rng.uniform(0.2, 0.6, 3):
+                grads = [np.ones(n)]
+                threshold, _ = extreme_thresholds(grads, norm * scale * factor, inv_scale=scale)
+                cases += clip_checked(grads, threshold, inv_scale=scale)
+    record_property("cases", cases)
+    assert cases > 300
