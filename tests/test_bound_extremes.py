@@ -64,11 +64,11 @@ def test_thresholds_of_every_magnitude(seed, record_property):
 @pytest.mark.parametrize("seed", range(3))
 def test_thresholds_a_few_steps_below_the_norm_of_any_magnitude(seed, record_property):
     clipped = 0
-    for grads, norm, options in random_cases(np.random.default_rng(100 + seed), 200):
+    for grads, norm, options in random_cases(np.random.default_rng(100 + seed), 150):
         for threshold in neighbours(norm):
             clipped += clip_checked(grads, threshold, **options)
     record_property("cases", clipped)
-    assert clipped > 300
+    assert clipped > 200
 
 
 @pytest.mark.parametrize("seed", range(3))

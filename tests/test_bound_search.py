@@ -13,7 +13,7 @@ import pytest
 from clip_routes import clip_checked, copies, extreme_thresholds, fresh
 from dtypes import EXACT, compute_dtype, real_dtype
 
-TRIES = 800
+TRIES = 480
 RESTARTS = 8
 
 

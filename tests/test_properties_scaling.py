@@ -33,8 +33,10 @@ def scaled(grads, factor):
     return grads
 
 
-def test_a_power_of_two_scales_the_norm_exactly(any_dtype, rng):
-    for grads, power in samples(rng, any_dtype):
+def test_a_power_of_two_scales_the_norm_exactly(any_dtype, rng, record_property):
+    cases = list(samples(rng, any_dtype))
+    record_property("cases", len(cases))
+    for grads, power in cases:
         alike = scaled(grads, power)
         for order in (1, 2, math.inf):
             norm = gradclip.global_norm(grads, ord=order)
@@ -44,8 +46,12 @@ def test_a_power_of_two_scales_the_norm_exactly(any_dtype, rng):
 
 
 @pytest.mark.parametrize("kind", EXACT, ids=str)
-def test_clipped_gradients_scale_with_the_threshold_and_not_with_what_they_were(kind, rng):
-    for grads, power in samples(rng, kind):
+def test_clipped_gradients_scale_with_the_threshold_and_not_with_what_they_were(
+    kind, rng, record_property
+):
+    cases = list(samples(rng, kind))
+    record_property("cases", len(cases))
+    for grads, power in cases:
         threshold = gradclip.global_norm(grads) * rng.uniform(0.1, 0.99)
         once = copies(grads)
         gradclip.clip_by_global_norm_(once, threshold)
@@ -58,8 +64,10 @@ def test_clipped_gradients_scale_with_the_threshold_and_not_with_what_they_were(
             assert all(map(same_bits, alone, once))
 
 
-def test_a_power_of_two_as_inv_scale_is_a_multiplication_first(any_dtype, rng):
-    for grads, power in samples(rng, any_dtype):
+def test_a_power_of_two_as_inv_scale_is_a_multiplication_first(any_dtype, rng, record_property):
+    cases = list(samples(rng, any_dtype))
+    record_property("cases", len(cases))
+    for grads, power in cases:
         norm = gradclip.global_norm(grads) * power
         for threshold in (norm / 3, norm, math.inf):
             first, fused = scaled(grads, power), copies(grads)
