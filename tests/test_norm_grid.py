@@ -66,7 +66,8 @@ def test_norm_of_a_million_numbers_on_any_number_of_threads(any_dtype, record_pr
     array = np.empty(3 * size, any_dtype)
     ways = itertools.cycle(itertools.product(STRIDES, THREADS))
     wrong, cases, filled = [], 0, None
-    for (rest, first), (stride, threads) in zip(pairs(any_dtype), ways, strict=False):
+    some = list(pairs(any_dtype))[::3]  # each number comes first, and each is the rest
+    for (rest, first), (stride, threads) in zip(some, ways, strict=False):
         if filled != rest:
             fill(array, filled := rest)
         view = array[::stride][:size]
