@@ -26,6 +26,7 @@ if SUPPORTED:
     _libm = ctypes.CDLL("libm.so.6")
     _OFFSET, _WORD, _FLAGS, _FLUSH, _MASKS = _LAYOUTS[platform.machine()]
     ROUNDING = _ROUNDING[platform.machine()]
+    _ROUNDING_BITS = ROUNDING["down"] | ROUNDING["up"]
 else:
     ROUNDING = {}
 
@@ -43,6 +44,19 @@ def _word(environment):
 def control_word():
     """Return the control word and exception flags of the calling thread."""
     return _word(_read()).value
+
+
+def flags():
+    """Return the exception flags that are raised in the calling thread."""
+    return control_word() & _FLAGS
+
+
+def set_rounding(rounding):
+    """Round so in the calling thread from here on."""
+    environment = _read()
+    word = _word(environment)
+    word.value = word.value & ~_ROUNDING_BITS | ROUNDING[rounding]
+    assert _libm.fesetenv(environment) == 0
 
 
 @contextlib.contextmanager

@@ -1,11 +1,10 @@
 // clip_by_global_norm_ and clip_by_global_norm.
-#include <cmath>
-
 #include "bindings/arguments.hpp"
 #include "bindings/functions.hpp"
 #include "bindings/gil.hpp"
 #include "bindings/leaves.hpp"
 #include "bindings/options.hpp"
+#include "core/float_bits.hpp"
 #include "core/passes.hpp"
 
 namespace py = pybind11;
@@ -43,7 +42,7 @@ Signature<6> clip_signature(const char* function) {
   }
   const std::string path = leaves.path(bad);
   raise_nonfinite_norm("the norm of the gradients is " +
-                           std::string(std::isnan(norm) ? "nan" : "inf") + ": " + path +
+                           std::string(is_nan(norm) ? "nan" : "inf") + ": " + path +
                            " holds an inf or NaN. Nothing was changed; nonfinite='skip' or 'zero' "
                            "go on without an error",
                        norm, path);
@@ -59,7 +58,7 @@ py::object clip_leaves(const ClipCall& call, const Leaves& leaves) {
   const double norm = norms.norm(call.options.inv_scale);
   py::object result = checked(PyFloat_FromDouble(norm));
   ClipPlan plan;
-  if (std::isfinite(norm)) {
+  if (is_finite(norm)) {
     const double max_norm = call.max_norm.at(norm);
     if (call.max_norm.callable()) leaves.check_unchanged("the max_norm function");
     plan = plan_clip(norm, max_norm, call.options, precision(work, call.order));

@@ -1,12 +1,13 @@
 #include "bindings/leaves.hpp"
 
-#include <cmath>
 #include <optional>
 
 #include "bindings/call_python.hpp"
 #include "bindings/errors.hpp"
 #include "bindings/refusals.hpp"
 #include "bindings/torch.hpp"
+#include "core/float_bits.hpp"
+#include "core/fp_environment.hpp"
 #include "core/overlap.hpp"
 
 namespace py = pybind11;
@@ -258,9 +259,10 @@ void Leaves::announce_write() const {
 
 void Leaves::check_representable(double value, const char* name) const {
   constexpr double kFloat32Overflow = 0x1.ffffffp127;  // rounds to infinity, and so do larger ones
-  if (std::fabs(value) < kFloat32Overflow) return;
+  if (magnitude_bits(value) < magnitude_bits(kFloat32Overflow)) return;
   for (std::size_t i = 0; i < spans_.size(); ++i) {
     if (spans_[i].dtype() != DType::kFloat64) {
+      const FpEnvironment environment(Rounding::kNearest);  // Python computes the digits
       raise(PyExc_ValueError, "%s=%R is too large for float32, the compute type of %s", name,
             py::float_(value).ptr(), path(i).c_str());
     }

@@ -1,11 +1,11 @@
 #include "bindings/options.hpp"
 
-#include <bit>
-#include <cstdint>
 #include <utility>
 
 #include "bindings/call_python.hpp"
 #include "bindings/errors.hpp"
+#include "core/float_bits.hpp"
+#include "core/fp_environment.hpp"
 #include "core/pool.hpp"
 
 namespace py = pybind11;
@@ -13,15 +13,8 @@ namespace py = pybind11;
 namespace gradclip {
 namespace {
 
-// Told from the bits, since the caller may compute with subnormals taken for zero.
-constexpr std::uint64_t kInfinity = 0x7ff0'0000'0000'0000;
-std::uint64_t magnitude(double x) { return std::bit_cast<std::uint64_t>(x) & ~(1ull << 63); }
-bool is_nan(double x) { return magnitude(x) > kInfinity; }
-bool is_finite(double x) { return magnitude(x) < kInfinity; }
-bool is_zero(double x) { return magnitude(x) == 0; }
-bool is_negative(double x) { return std::bit_cast<std::uint64_t>(x) >> 63 != 0 && !is_zero(x); }
-
 [[noreturn]] void raise_value(const char* name, const char* rule, double value) {
+  const FpEnvironment environment(Rounding::kNearest);  // Python computes the digits
   raise(PyExc_ValueError, "%s must be %s, not %R", name, rule, py::float_(value).ptr());
 }
 

@@ -1,11 +1,10 @@
 // clip_with_norm_ and scale_: a scale pass without a norm pass.
-#include <cmath>
-
 #include "bindings/arguments.hpp"
 #include "bindings/functions.hpp"
 #include "bindings/gil.hpp"
 #include "bindings/leaves.hpp"
 #include "bindings/options.hpp"
+#include "core/float_bits.hpp"
 #include "core/passes.hpp"
 
 namespace gradclip {
@@ -60,7 +59,7 @@ PyObject* clip_with_norm_in_place(PyObject* const* args, Py_ssize_t count, PyObj
   const double threshold = to_max_norm(max_norm, "max_norm");
   const double norm = to_max_norm(total_norm, "total_norm");
   const ClipOptions options = to_clip_options(eps, nullptr);
-  if (std::isinf(norm)) {
+  if (is_inf(norm)) {
     raise_nonfinite_norm("total_norm is inf, so the gradients cannot be clipped by it", norm, "");
   }
   const Leaves leaves(grads, Access::kInPlace);

@@ -11,6 +11,7 @@
 #include "bindings/leaves.hpp"
 #include "bindings/options.hpp"
 #include "bindings/torch.hpp"
+#include "core/float_bits.hpp"
 #include "core/passes.hpp"
 
 namespace py = pybind11;
@@ -65,7 +66,7 @@ DType norm_dtype(const SpanList& spans) noexcept {
 
 py::object norm_tensor(double norm, const Norms& norms, const Leaves& leaves,
                        bool error_if_nonfinite) {
-  if (error_if_nonfinite && !std::isfinite(norm)) {
+  if (error_if_nonfinite && !is_finite(norm)) {
     const std::size_t bad = norms.first_nonfinite();
     const bool overflow = bad == leaves.spans().size();
     raise_nonfinite_norm("the norm is inf or NaN", norm, overflow ? "" : leaves.path(bad));
@@ -176,7 +177,7 @@ PyObject* clip_grad_value(PyObject* const* args, Py_ssize_t count, PyObject* key
   const double bound = to_max_norm(py::float_(as_float(clip_value)).ptr(), "clip_value");
   const py::list grads = grads_of(parameters);
   const Leaves leaves(grads.ptr(), Access::kInPlaceTracked);
-  if (std::isfinite(bound)) leaves.check_representable(bound, "clip_value");
+  if (is_finite(bound)) leaves.check_representable(bound, "clip_value");
   const Order order{OrderKind::kMax, INFINITY};
   const Work work(leaves.spans(), order.cost());
   if (work.pairs()) raise(PyExc_TypeError, "complex numbers have no order");

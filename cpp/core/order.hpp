@@ -1,8 +1,9 @@
 // Which norm: the p of (Σ|x|^p)^(1/p).
 #pragma once
 
-#include <limits>
+#include <cstddef>
 
+#include "core/float_bits.hpp"
 #include "kernels/table.hpp"
 
 namespace gradclip {
@@ -13,9 +14,9 @@ struct Order {
 
   // For a positive p.
   static constexpr Order of(double p) noexcept {
-    if (p == 1.0) return {OrderKind::kOne, p};
-    if (p == 2.0) return {OrderKind::kTwo, p};
-    if (p > std::numeric_limits<double>::max()) return {OrderKind::kMax, p};
+    if (magnitude_bits(p) == magnitude_bits(1.0)) return {OrderKind::kOne, p};
+    if (magnitude_bits(p) == magnitude_bits(2.0)) return {OrderKind::kTwo, p};
+    if (!is_finite(p)) return {OrderKind::kMax, p};
     return {OrderKind::kPower, p};
   }
 

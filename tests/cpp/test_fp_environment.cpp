@@ -11,42 +11,12 @@
 #include "core/fp_environment.hpp"
 #include "core/passes.hpp"
 #include "support/arrays.hpp"
+#include "support/fp_state.hpp"
 #include "support/memory.hpp"
 #include "support/settings.hpp"
 
-#if defined(__x86_64__)
-#include <xmmintrin.h>
-#endif
-
 namespace gradclip::test {
 namespace {
-
-// The whole control and status register, or both of them.
-#if defined(__x86_64__)
-using State = std::uint32_t;
-State state() { return _mm_getcsr(); }
-void set_state(State s) { _mm_setcsr(s); }
-
-// Exceptions masked or not, rounding up, down and toward zero, FTZ, DAZ, flags raised or not.
-constexpr State kStates[] = {0x1f80, 0x1fbf, 0x5f80, 0x3f80, 0x7f80,
-                             0x9f80, 0x1fc0, 0x9fc0, 0xffff, 0x8040};
-#elif defined(__aarch64__)
-using State = std::uint64_t;  // FPSR above FPCR
-State state() {
-  std::uint64_t control, status;
-  asm volatile("mrs %0, fpcr" : "=r"(control));
-  asm volatile("mrs %0, fpsr" : "=r"(status));
-  return status << 32 | control;
-}
-void set_state(State s) {
-  asm volatile("msr fpcr, %0" : : "r"(s & 0xffffffff) : "memory");
-  asm volatile("msr fpsr, %0" : : "r"(s >> 32) : "memory");
-}
-
-// Rounding up, down and toward zero, FZ, DN, flags raised or not.
-constexpr State kStates[] = {0,        0x1f00000000, 1u << 22,     2u << 22,
-                             3u << 22, 1u << 24,     0x9f01c00000, 1u << 25};
-#endif
 
 // What a call gives.
 using Result = std::vector<std::byte>;
@@ -193,11 +163,7 @@ TEST_CASE("inside a region the mode is the one asked for, with subnormals and wi
         within = state();
       });
       CHECK(after == caller);
-#if defined(__x86_64__)
-      CHECK(within == (rounding == Rounding::kNearest ? 0x1f80 : 0x7f80));
-#elif defined(__aarch64__)
-      CHECK((within & 0xffffffff) == (rounding == Rounding::kNearest ? 0u : 3u << 22));
-#endif
+      CHECK(is_mode_of_region(within, rounding == Rounding::kNearest));
     }
   }
 }
