@@ -41,8 +41,8 @@ Signature<6> clip_signature(const char* function) {
         norm, "");
   }
   const std::string path = leaves.path(bad);
-  raise_nonfinite_norm("the norm of the gradients is " +
-                           std::string(is_nan(norm) ? "nan" : "inf") + ": " + path +
+  raise_nonfinite_norm("the norm of the gradients is " + std::string(is_nan(norm) ? "nan" : "inf") +
+                           ": " + path +
                            " holds an inf or NaN. Nothing was changed; nonfinite='skip' or 'zero' "
                            "go on without an error",
                        norm, path);

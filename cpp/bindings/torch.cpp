@@ -74,8 +74,8 @@ py::object torch_scalar(double value, DType dtype) {
   constexpr double kOverflow[] = {65520.0, 0x1.ffp127, 0x1.ffffffp127, kInfinity};
   const Names& torch = names();
   // torch 2.6 refuses to round that far.
-  const bool overflows = is_finite(value) &&
-                         magnitude_bits(value) >= magnitude_bits(kOverflow[index(dtype)]);
+  const bool overflows =
+      is_finite(value) && magnitude_bits(value) >= magnitude_bits(kOverflow[index(dtype)]);
   const py::float_ number(overflows ? kInfinity : value);
   const FpEnvironment environment(Rounding::kNearest);  // a subnormal norm is not 0
   PyObject* const arguments[] = {number.ptr(), torch.dtypes[index(dtype)].ptr(), torch.cpu.ptr()};
