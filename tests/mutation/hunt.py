@@ -38,7 +38,7 @@ def measured(test: Test) -> Test:
         test.seconds = time.monotonic() - begin
         del os.environ["GRADCLIP_REACHED"]
         if failed:
-            raise SystemExit(f"without any change: {failed}")
+            raise RuntimeError(f"without any change: {failed}")
         for file in Path(folder).iterdir():
             test.reached |= {i for i, seen in enumerate(file.read_bytes()) if seen}
     return test

@@ -59,7 +59,7 @@ def configure(source: Path, build: Path, *options: str) -> None:
 def build_with(changes: Sequence[Change], root: Path, work: Path) -> list[Change]:
     """Build a copy of the tree; return the changes that compile: a number is an index."""
     source, build = work / "source", work / "build"
-    skip = shutil.ignore_patterns(".git", "build", "__pycache__", ".venv", "docs")
+    skip = shutil.ignore_patterns(".git", "build", "__pycache__", ".venv")
     shutil.copytree(root, source, ignore=skip, dirs_exist_ok=True)
     header = work / "mutant.hpp"
     header.write_text(DECLARATIONS)
