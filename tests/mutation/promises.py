@@ -283,4 +283,25 @@ MUTANTS = [
         "? 0.0 : 0.0;",
         "pytorch/test_on_every_isa.py",
     ),
+    Mutant(
+        "factor: a norm right to 2⁻⁴⁴ may be too small by that",
+        "cpp/core/clip.cpp",
+        "return work.widened() ? 0x1p-43 : 0.0;",
+        "return 0.0;",
+        "test_bound_every_call.py",
+    ),
+    Mutant(
+        "inv_scale: what the product with the norm loses is kept",
+        "cpp/core/partial.cpp",
+        "const double error = std::fma(mantissa, root.value, -product) + mantissa * root.rest;",
+        "const double error = 0.0;",
+        "test_bound_search.py",
+    ),
+    Mutant(
+        "floating-point environment: workers have the region's",
+        "cpp/core/work.hpp",
+        "const FpEnvironment environment(c.rounding);",
+        "const Rounding environment(c.rounding); static_cast<void>(environment);",
+        "test_fp_environment_grid.py",
+    ),
 ]
