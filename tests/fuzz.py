@@ -167,7 +167,7 @@ def check_norm(norm, values, order):
 
 def run(seeds, seconds, progress):
     """Check cases until time is up; return 1 at the first that fails."""
-    kinds, begin = Counter(), time.monotonic()
+    kinds, begin, parent = Counter(), time.monotonic(), os.getppid()
     for seed in seeds:
         progress[:] = seed.to_bytes(8, "little")
         try:
@@ -175,7 +175,7 @@ def run(seeds, seconds, progress):
         except Exception:
             print(f"{traceback.format_exc()}\n--seed {seed}: {Case(seed)}", flush=True)
             return 1
-        if time.monotonic() - begin > seconds:
+        if time.monotonic() - begin > seconds or os.getppid() != parent:
             break
     took = time.monotonic() - begin
     print(f"{kinds.total()} cases, {kinds.total() / took:.0f} a second: {dict(kinds)}", flush=True)

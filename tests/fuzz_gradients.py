@@ -1,6 +1,8 @@
 """Random gradients for the fuzzer: numbers of every kind, in memory of every layout."""
 
+import ctypes
 import math
+import mmap
 
 import numpy as np
 from buffers import turned_to_address_order
@@ -74,6 +76,15 @@ def shape_of(rng, count):
     return shape
 
 
+def before_a_hole(size):
+    """Return a uint8 buffer that is followed by a page that nobody may touch."""
+    pages = -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
+    memory = np.frombuffer(mmap.mmap(-1, pages + mmap.PAGESIZE), np.uint8)
+    hole = ctypes.c_void_p(memory.ctypes.data + pages)
+    assert ctypes.pythonapi.mprotect(hole, ctypes.c_size_t(mmap.PAGESIZE), 0) == 0
+    return memory[pages - size : pages]
+
+
 class Layout:
     """How elements lie in memory, from `start` bytes after a boundary of 64 on."""
 
@@ -120,8 +131,11 @@ class Gradients:
                 end += -end % 64
             self.offsets.append(end + layout.start)
             end += layout.start + layout.extent
-        memory = np.full(end + 192, 0xA5, np.uint8)
-        self.buffer = memory[-memory.ctypes.data % 64 :]
+        guards = rng.choice([0, 192])  # behind the last array; without them, a byte more is a crash
+        shift = -(end + guards) % 64
+        self.offsets = [offset + shift for offset in self.offsets]
+        self.buffer = before_a_hole(end + guards + shift)
+        self.buffer[:] = 0xA5
         self.fill(self.buffer, self.values)
 
     def views(self, buffer):
