@@ -10,8 +10,8 @@ nox.options.default_venv_backend = "venv"
 nox.options.sessions = ["tests", "lint", "types", "cpp", "mutants"]
 PROJECT = nox.project.load_toml("pyproject.toml")
 
-VALGRIND = ["scale_kernels", "nonfinite_kernels", "strided"]  # VALGRIND_WHY
-# Shadow memory is beyond any limit of memory that test_no_memory sets.
+VALGRIND = ["max_kernels", "scale_kernels", "strided"]  # 10 to 20 s each
+# Shadow memory is beyond any limit that test_no_memory sets on memory.
 NO_ASAN = ["test_no_memory"]
 ASAN_BUILD = [
     "--config-settings=cmake.define.GRADCLIP_SANITIZE=address,undefined",
