@@ -1,10 +1,22 @@
 """Developers' sessions: `nox -l` lists them."""
 
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
 import nox
 
 nox.options.default_venv_backend = "venv"
 nox.options.sessions = ["tests", "lint", "types", "cpp", "mutants(promises)"]
 PROJECT = nox.project.load_toml("pyproject.toml")
+
+VALGRIND = ["max_kernels", "scale_kernels", "strided"]  # 10 to 20 s each
+# Shadow memory is beyond any limit that test_no_memory sets on memory.
+NO_ASAN = ["test_no_memory"]
+ASAN_BUILD = [
+    "--config-settings=cmake.define.GRADCLIP_SANITIZE=address,undefined",
+    "--config-settings=install.strip=false",
+]
 
 
 @nox.session
@@ -41,12 +53,60 @@ def types(session: nox.Session) -> None:
 @nox.parametrize("sanitizers", ["address,undefined", "thread"])
 def cpp(session: nox.Session, sanitizers: str) -> None:
     """The C++ tests under sanitizers."""
+    build = _build_cpp(session, f"-DGRADCLIP_SANITIZE={sanitizers}")
+    # GCC 12's ThreadSanitizer can't do with as much address randomness as newer kernels have.
+    plain_addresses = ["setarch", "-R"] if sanitizers == "thread" else []
+    ctest = ["ctest", "--test-dir", build, "--output-on-failure"]
+    session.run(*plain_addresses, *ctest, external=True)
+
+
+@nox.session
+def valgrind(session: nox.Session) -> None:
+    """The kernels' tests under memcheck, but for AVX-512, which Valgrind does not know."""
+    tests = [f"test_{name}" for name in VALGRIND]
+    build = _build_cpp(session, "-DGRADCLIP_HAVE_AVX512=OFF", targets=tests)
+    for test in tests:
+        program = f"{build}/tests/cpp/{test}"
+        session.run("valgrind", "--error-exitcode=1", "-q", program, "--minimal", external=True)
+
+
+def _build_cpp(session: nox.Session, *options: str, targets: Sequence[str] = ("all",)) -> str:
     session.install(*nox.project.dependency_groups(PROJECT, "build"))
     build = session.create_tmp()
-    options = ["-DGRADCLIP_PYTHON=OFF", "-DGRADCLIP_TESTS=ON", f"-DGRADCLIP_SANITIZE={sanitizers}"]
+    options = ("-DGRADCLIP_PYTHON=OFF", "-DGRADCLIP_TESTS=ON", *options)
     session.run("cmake", "-S", ".", "-B", build, "-G", "Ninja", *options)
-    session.run("cmake", "--build", build)
-    session.run("ctest", "--test-dir", build, "--output-on-failure")
+    session.run("cmake", "--build", build, "--target", *targets)
+    return build
+
+
+@nox.session
+def asan(session: nox.Session) -> None:
+    """The Python suite, and the fuzzer, with the module under address and UB sanitizers."""
+    session.install(".[test]", *ASAN_BUILD)
+    files = session.posargs or [
+        str(path) for path in sorted(Path("tests").glob("test_*.py")) if path.stem not in NO_ASAN
+    ]
+    environment = {
+        # Before the interpreter's own, and before what throws exceptions.
+        "LD_PRELOAD": " ".join(map(_library_of_gcc, ["libasan.so", "libubsan.so", "libstdc++.so"])),
+        "PYTHONMALLOC": "malloc",  # else arrays and objects lie in Python's arenas, without bounds
+        "ASAN_OPTIONS": "detect_leaks=0",  # the interpreter's own
+        "UBSAN_OPTIONS": "print_stacktrace=1",
+    }
+    session.run("pytest", "-p", "no:cacheprovider", *files, env=environment)
+    session.run("python", "tests/fuzz.py", "--seconds", "60", env=environment)
+
+
+def _library_of_gcc(name: str) -> str:
+    command = ["gcc", f"-print-file-name={name}"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Random calls against the scalar code: `nox -s fuzz -- --seconds 3600`."""
+    session.install(".[test]")
+    session.run("python", "tests/fuzz.py", *session.posargs)
 
 
 @nox.session

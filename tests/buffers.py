@@ -23,11 +23,16 @@ def guarded(values, offset=0):
     return array, buffer
 
 
+def turned_to_address_order(view):
+    """Return a view of a view's elements in ascending address order."""
+    flipped = view[(..., *(slice(None, None, -1 if step < 0 else 1) for step in view.strides))]
+    axes = sorted(range(view.ndim), key=lambda axis: -abs(view.strides[axis]))
+    return flipped.transpose(axes)
+
+
 def in_address_order(view):
     """Return the elements of a view in ascending address order, as a contiguous 1-d copy."""
-    flipped = view[tuple(slice(None, None, -1 if step < 0 else 1) for step in view.strides)]
-    axes = sorted(range(view.ndim), key=lambda axis: -abs(view.strides[axis]))
-    return flipped.transpose(axes).flatten()
+    return turned_to_address_order(view).flatten()
 
 
 def same_bits(left, right):
