@@ -38,17 +38,17 @@ def _file(name: str) -> Path:
 PROMISES = [
     Promise(
         "The norm is right: to 2⁻⁴⁴ for float32 and 16 bits, to 1 ulp for float64, at any length.",
-        "norm_accuracy norm_large array_norms half complex oracle cpp/kernels cpp/pair_kernels "
-        "cpp/half cpp/partial cpp/root cpp/norms",
+        "norm_accuracy norm_grid norm_large array_norms half complex oracle cpp/kernels "
+        "cpp/pair_kernels cpp/half cpp/partial cpp/root cpp/norms",
     ),
     Promise(
         "Nothing overflows or underflows on the way to a norm that float64 can hold.",
         "norm_range cpp/power_roots",
     ),
     Promise(
-        "NaN beats inf beats finite, wherever they are; a norm that is not finite raises, skips, "
-        "zeroes or propagates.",
-        "nonfinite cpp/nonfinite_kernels pytorch/torch_errors",
+        "NaN beats inf beats finite, wherever they are; a norm that is not finite raises, "
+        "skips, zeroes or propagates.",
+        "nonfinite nonfinite_positions nonfinite_edges cpp/nonfinite_kernels pytorch/torch_errors",
     ),
     Promise(
         "Norms of other orders are right to their bounds.",
@@ -57,7 +57,8 @@ PROMISES = [
     ),
     Promise(
         "The exact norm of what is written is never above max_norm, nor more than 4 ε below it.",
-        "exact_bound exact_bound_range inv_scale cpp/clip cpp/factor cpp/steps cpp/scale_kernels",
+        "exact_bound exact_bound_range bound_every_call bound_extremes bound_search inv_scale "
+        "pytorch/tensor_bound cpp/clip cpp/factor cpp/steps cpp/scale_kernels",
     ),
     Promise(
         "A norm that is not above max_norm leaves every byte, and its page, alone.",
@@ -65,41 +66,46 @@ PROMISES = [
     ),
     Promise(
         "A clip is min(1, max_norm / (norm + eps)) · g, by whichever call.",
-        "clip_with_norm callable functional scale cpp/clamp cpp/clamp_kernels",
+        "clip_with_norm callable functional scale properties properties_scaling cpp/clamp "
+        "cpp/clamp_kernels",
     ),
     Promise(
         "The same arrays give the same bits on any threads, instruction set and alignment.",
-        "bits shapes random_views cpp/work cpp/dispatch",
+        "bits shapes random_views fuzz cpp/work cpp/dispatch",
     ),
     Promise(
         "Arrays of every layout are changed in place, and no byte around them is.",
-        "layouts array_kinds cpp/span cpp/strided cpp/passes dlpack_layouts",
+        "layouts array_kinds subclasses memmaps huge_in_place guard_pages cpp/span cpp/strided "
+        "cpp/passes dlpack_layouts",
     ),
     Promise(
         "Bad input is refused by an error that names the array and the remedy.",
-        "arguments bad_input paths nesting unsupported_dtypes dlpack_refusals "
+        "arguments bad_input hazards paths nesting unsupported_dtypes dlpack_refusals "
         "pytorch/tensor_refusals",
     ),
     Promise(
         "After an error no byte has changed, and errors come in a fixed order.",
-        "validation_order arrays_that_change hostile_objects dlpack_hostile dlpack_changes "
-        "pytorch/hostile_tensors",
+        "validation_order arrays_that_change resized_meanwhile changed_by_threads "
+        "hostile_objects dlpack_hostile dlpack_changes pytorch/hostile_tensors",
     ),
     Promise(
         "Arrays that share a byte are never written; arrays that only interleave are.",
-        "overlap self_overlap dlpack_overlap cpp/overlap pytorch/tensor_memory",
+        "overlap self_overlap every_offset dlpack_overlap cpp/overlap pytorch/tensor_memory",
     ),
     Promise(
         "The caller's floating-point mode has no influence, and is left as it was, flags too.",
-        "fp_environment cpp/fp_environment",
+        "fp_environment fp_environment_grid fp_environment_callable cpp/fp_environment "
+        "cpp/fp_workers",
     ),
     Promise(
         "Memory and references that a call takes are given back, after errors too.",
-        "memory no_memory dlpack_lifetime",
+        "memory a_million_calls exact_references no_memory dlpack_lifetime "
+        "pytorch/tensor_references",
     ),
     Promise(
         "Threads, forks, signals and exits: no hang, no crash, the right result.",
-        "threads processes interrupts threadpoolctl cpp/pool cpp/fork cpp/affinity cpp/cpu_count",
+        "threads thread_load processes forks exit signals interrupts no_threads threadpoolctl "
+        "pytorch/busy_torch cpp/pool cpp/fork cpp/affinity cpp/cpu_count",
     ),
     Promise(
         "Tensors of other libraries are read through DLPack as NumPy's arrays are.",
@@ -119,7 +125,8 @@ PROMISES = [
     ),
     Promise(
         "The interface is as documented: names, signatures, examples, environment, imports.",
-        "public_api docstrings environment import pytorch/torch_docstrings pytorch/torch_import",
+        "public_api docstrings environment import guarantees pytorch/torch_docstrings "
+        "pytorch/torch_import",
     ),
 ]
 
@@ -162,7 +169,7 @@ def _cpp_cases(build: Path) -> Counter[Path]:
 
 def subject(file: Path) -> str:
     """Return what a file of tests says of itself in its first line."""
-    return file.read_text().splitlines()[0].strip('"/ ')
+    return file.read_text("utf-8").splitlines()[0].strip('"/ ')
 
 
 def page(cases: Counter[Path]) -> str:
@@ -180,7 +187,7 @@ def page(cases: Counter[Path]) -> str:
 
 
 def main() -> None:
-    PAGE.write_text(page(_python_cases() + _cpp_cases(Path(sys.argv[1]))))
+    PAGE.write_text(page(_python_cases() + _cpp_cases(Path(sys.argv[1]))), "utf-8")
 
 
 if __name__ == "__main__":

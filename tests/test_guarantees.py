@@ -28,8 +28,8 @@ def without_counts(text):
 
 
 def test_the_page_has_every_promise_and_file():
-    assert without_counts(PAGE.read_text()) == without_counts(page(Counter()))
+    assert without_counts(PAGE.read_text("utf-8")) == without_counts(page(Counter()))
 
 
 def test_every_file_on_the_page_has_cases():
-    assert " 0 |" not in PAGE.read_text()
+    assert " 0 |" not in PAGE.read_text("utf-8")
