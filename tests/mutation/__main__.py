@@ -2,14 +2,16 @@
 
     python3 tests/mutation promises [--seconds N] [words in mutants' names]
     python3 tests/mutation generated [--files REGEX] [--sample N] [--seed N] [--results FILE]
+                                      [--work FOLDER] [--slow SECONDS]
     python3 tests/mutation report FILE
 
 `promises` breaks each promise once and runs the tests that enforce it: a build for each.
 `generated` makes every small mechanical change of the C++ code, one at a time, and runs the tests
-that reach it until one fails; FILE gets a line of JSON for each. `report` shows what survived and
-is not explained in explained.json. Both work on copies of the tree and exit with 1 if a change
-survives. They need the extra `test` and the dependency group `mutation`; `generated` also clang-14,
-doctest-dev and, for the code that serves it, torch.
+that reach it until one fails, except those that take longer than --slow; FILE gets a line of JSON
+for each change, and FOLDER keeps the build. `report` shows what survived and is not explained in
+explained.json. Both work on copies of the tree and exit with 1 if a change survives. They need the
+extra `test` and the dependency group `mutation`; `generated` also clang-14, doctest-dev and, for
+the code that serves it, torch.
 """
 
 import math
@@ -30,6 +32,8 @@ def main() -> int:
     hunt.add_argument("--sample", type=int, default=1_000_000, help="so many changes only")
     hunt.add_argument("--seed", type=int, default=0)
     hunt.add_argument("--results", type=Path, default=Path("mutation.jsonl"))
+    hunt.add_argument("--work", type=Path)
+    hunt.add_argument("--slow", type=float, default=math.inf)
     report = commands.add_parser("report")
     report.add_argument("results", type=Path)
     options = parser.parse_args()

@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import random
+import shutil
 import sys
 import tempfile
 from argparse import Namespace
@@ -41,18 +42,28 @@ class Result:
 def main(options: Namespace) -> int:
     """Hunt; return 1 if a change survives that nobody has explained."""
     with tempfile.TemporaryDirectory() as folder:
-        work = Path(folder)
-        kept = build_with(_chosen(options, work), ROOT, work)
+        work = options.work or Path(folder)
+        kept = _built(options, work)
         print(f"{len(kept)} changes compile", flush=True)
         _use(work)
         hunt.import_all()
         with multiprocessing.get_context("fork").Pool(WORKERS) as pool:
             tests = pool.map(hunt.measured, _tests(work), chunksize=1)
+        tests = [test for test in tests if test.seconds <= options.slow]
         with options.results.open("a") as file:
             for result in _results(kept, tests):
                 file.write(json.dumps(asdict(result)) + "\n")
                 file.flush()
     return report(options.results)
+
+
+def _built(options: Namespace, work: Path) -> list[Change]:
+    """Build, unless that has been done; return the changes that compile."""
+    kept = work / "changes.json"
+    if not kept.exists():
+        changes = build_with(_chosen(options, work), ROOT, work)
+        kept.write_text(json.dumps([asdict(change) for change in changes]))
+    return [Change(**change) for change in json.loads(kept.read_text())]
 
 
 def report(results: Path) -> int:
@@ -73,7 +84,7 @@ def report(results: Path) -> int:
 
 
 def _chosen(options: Namespace, work: Path) -> list[Change]:
-    """Return the changes to try, without those that were tried before."""
+    """Return the changes to try."""
     clang = ("-DCMAKE_EXPORT_COMPILE_COMMANDS=ON", "-DCMAKE_CXX_COMPILER=clang++-14")
     configure(ROOT, work / "found", *clang)
     found = changes(work / "found", ROOT, options.files)
@@ -84,7 +95,7 @@ def _use(work: Path) -> None:
     """Let Python import the package that was built."""
     package = work / "source" / "python" / "gradclip"
     for module in (work / "build").glob("cpp/_gradclip*.so"):
-        module.rename(package / module.name)
+        shutil.copy(module, package)
     sys.path.insert(0, str(package.parent))
     os.environ["PYTHONPATH"] = str(package.parent)
 

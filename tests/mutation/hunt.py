@@ -4,16 +4,15 @@ import contextlib
 import ctypes
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 NOBODY = -1  # the number of no change
-SLOW = 20.0  # seconds; tests that take longer are left to those whom no other one kills
 
 
 @dataclass
@@ -51,12 +50,8 @@ def killer(change: int, tests: Sequence[Test]) -> str | None:
     for test in programs:
         if run([test], change, timeout=30 + 5 * test.seconds):
             return test.path.name
-    for slow in (False, True):
-        files = [t for t in order if not t.is_program and (t.seconds > SLOW) is slow]
-        limit = 60 + 5 * sum(t.seconds for t in files)
-        if files and (name := run(files, change, timeout=limit)):
-            return name
-    return None
+    files = [t for t in order if not t.is_program]
+    return run(files, change, timeout=60 + 5 * sum(t.seconds for t in files)) if files else None
 
 
 def run(tests: Sequence[Test], change: int, timeout: float) -> str | None:
@@ -67,33 +62,36 @@ def run(tests: Sequence[Test], change: int, timeout: float) -> str | None:
         if status == 0:
             return None
         output.seek(0)
-        failures = [line for line in output if line.startswith(("FAILED ", "ERROR "))]
+        lines = output.read().splitlines()
+    failures = [line for line in lines if line.startswith(("FAILED ", "ERROR "))]
     if failures:
-        return failures[0].split(" - ")[0].split(" ", 1)[1].strip()
-    return f"{tests[0].path.name} and after: {'a hang' if status is None else 'a crash'}"
+        return failures[0].split(" - ")[0].split(" ", 1)[1]
+    if status is None:
+        return f"{tests[0].path.name} and after: a hang"
+    return f"{tests[0].path.name} and after: exit status {status}, {lines[-1] if lines else ''}"
 
 
 def _start(tests: Sequence[Test], change: int, output: int) -> int:
     """Start a process of its own session; Python files run in a fork of this one."""
-    os.environ["GRADCLIP_MUTANT"] = str(change)
-    if tests[0].is_program:
-        program = subprocess.Popen(
-            [tests[0].path, "--minimal"], stdout=output, stderr=output, start_new_session=True
-        )
-        return program.pid
     pid = os.fork()
     if pid:
         return pid
-    status = 70
-    with contextlib.suppress(BaseException):
+    try:
         os.setsid()
         os.dup2(output, 1)
         os.dup2(output, 2)
+        os.environ["GRADCLIP_MUTANT"] = str(change)
+        if tests[0].is_program:
+            os.execv(tests[0].path, [tests[0].path, "--minimal"])
         library = _library()
         ctypes.c_int.in_dll(library, "gradclip_mutant").value = change
         status = _pytest([str(test.path) for test in tests])
         library.gradclip_write_reached()
-    os._exit(status)
+        os._exit(status)
+    except BaseException:
+        traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(70)
 
 
 def _library() -> ctypes.CDLL:
@@ -106,7 +104,8 @@ def _pytest(files: list[str]) -> int:
     import pytest
 
     os.chdir(Path(files[0]).parent.parent)
-    return int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *files]))
+    imported = "ignore::pytest.PytestAssertRewriteWarning"  # hypothesis, by `import_all`
+    return int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-W", imported, *files]))
 
 
 def _wait(pid: int, timeout: float) -> int | None:
