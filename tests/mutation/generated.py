@@ -9,8 +9,8 @@ import sys
 import tempfile
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 
 import hunt
@@ -47,9 +47,8 @@ def main(options: Namespace) -> int:
         print(f"{len(kept)} changes compile", flush=True)
         _use(work)
         hunt.import_all()
-        with multiprocessing.get_context("fork").Pool(WORKERS) as pool:
-            tests = pool.map(hunt.measured, _tests(work), chunksize=1)
-        tests = [test for test in tests if test.seconds <= options.slow]
+        with _workers() as pool:
+            tests = [t for t in pool.map(hunt.measured, _tests(work)) if t.seconds <= options.slow]
         with options.results.open("a") as file:
             for result in _results(kept, tests):
                 file.write(json.dumps(asdict(result)) + "\n")
@@ -108,16 +107,17 @@ def _tests(work: Path) -> list[hunt.Test]:
 
 def _results(kept: Sequence[Change], tests: Sequence[hunt.Test]) -> Iterator[Result]:
     numbers = random.sample(range(len(kept)), len(kept))
-    with multiprocessing.get_context("fork").Pool(WORKERS) as pool:
-        for number, killer in pool.imap_unordered(partial(_try, tests), numbers):
-            result = _described(kept[number], killer)
-            verdict = f"killed by {killer}" if killer else "SURVIVED"
+    with _workers() as pool:
+        futures = {pool.submit(hunt.killer, number, tests): number for number in numbers}
+        for future in as_completed(futures):
+            result = _described(kept[futures[future]], future.result())
+            verdict = f"killed by {result.killer}" if result.killer else "SURVIVED"
             print(f"{result.file}:{result.line}: {result.name}\n    {verdict}", flush=True)
             yield result
 
 
-def _try(tests: Sequence[hunt.Test], number: int) -> tuple[int, str | None]:
-    return number, hunt.killer(number, tests)
+def _workers() -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(WORKERS, multiprocessing.get_context("fork"))
 
 
 def _described(change: Change, killer: str | None) -> Result:
