@@ -150,9 +150,15 @@ def _python_cases() -> Counter[Path]:
     import pytest
 
     count = Count()
-    for folder in (HERE, HERE / "pytorch"):
-        if status := pytest.main(["-q", "-p", "no:cacheprovider", str(folder)], plugins=[count]):
-            raise SystemExit(int(status))
+    options = [
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "--deselect",
+        "tests/test_guarantees.py::TestThePage",
+    ]
+    if status := pytest.main([*options, str(HERE)], plugins=[count]):
+        raise SystemExit(int(status))
     return count.cases
 
 

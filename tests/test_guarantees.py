@@ -27,9 +27,9 @@ def without_counts(text):
     return re.sub(r"[\d,]+( cases\.| \|)$", r"N\1", text, flags=re.MULTILINE)
 
 
-def test_the_page_has_every_promise_and_file():
-    assert without_counts(PAGE.read_text("utf-8")) == without_counts(page(Counter()))
+class TestThePage:
+    def test_it_has_every_promise_and_file(self):
+        assert without_counts(PAGE.read_text("utf-8")) == without_counts(page(Counter()))
 
-
-def test_every_file_on_the_page_has_cases():
-    assert " 0 |" not in PAGE.read_text("utf-8")
+    def test_every_file_on_it_has_cases(self):
+        assert " 0 |" not in PAGE.read_text("utf-8")
