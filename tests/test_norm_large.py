@@ -25,8 +25,9 @@ def test_norm_of_1e8_float32_ones_is_exact():
 @pytest.mark.large
 @pytest.mark.usefixtures("both_cores")
 def test_norm_of_standard_normals(rng):
-    array = rng.standard_normal(2**27, dtype=np.float32)
-    oracle.assert_norm_is_right(gradclip.global_norm(array), array)
+    part = rng.standard_normal(2**24, dtype=np.float32)
+    norm = Fraction(gradclip.global_norm(np.tile(part, 8)))
+    assert oracle.is_within(norm, 8 * oracle.square_sum(part), oracle.NORM_ERROR)
 
 
 @pytest.mark.usefixtures("both_cores")
