@@ -73,7 +73,7 @@ def changes(build: Path, root: Path, files: str) -> list[Change]:
     found: set[Change] = set()
     headers = subprocess.check_output(["clang++-14", "-print-resource-dir"], text=True).strip()
     for command in CompilationDatabase.fromDirectory(str(build)).getAllCompileCommands():
-        if Path(command.filename).is_relative_to(root / "cpp"):
+        if not Path(command.filename).is_relative_to(root / "tests"):
             options = [*list(command.arguments)[1:-4], "-resource-dir", headers]
             unit = Index.create().parse(command.filename, options)
             wrong = [d for d in unit.diagnostics if d.severity > 2]
