@@ -10,7 +10,7 @@ from exact_references import assert_nothing_is_left, failing, flat_memory
 
 import gradclip
 
-COUNT = 300
+COUNT = 1_000
 BAD = gradclip.NonFiniteNormError
 
 

@@ -9,7 +9,7 @@ import gradclip
 torch = pytest.importorskip("torch")
 
 OURS = gradclip.torch
-COUNT = 300
+COUNT = 1_000
 BAD = gradclip.NonFiniteNormError
 
 
