@@ -6,6 +6,8 @@ runs all tests, those in C++ from the folder BUILD, and writes docs/guarantees.m
 torch and the trainers have to be installed.
 """
 
+import ast
+import itertools
 import re
 import subprocess
 import sys
@@ -15,6 +17,11 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 PAGE = HERE.parent / "docs" / "guarantees.md"
+TITLE = "# Guarantees, and the tests that enforce them"
+ABOUT = """\
+A case is a test with its parameters or, where a test goes through many of them by itself, what it
+counts; in C++, an assertion. `python3 tests/guarantees.py BUILD` ran them all, on an x86-64
+processor with AVX-512, and wrote this page."""
 
 
 @dataclass(frozen=True)
@@ -174,13 +181,20 @@ def _cpp_cases(build: Path) -> Counter[Path]:
 
 
 def subject(file: Path) -> str:
-    """Return what a file of tests says of itself in its first line."""
-    return file.read_text("utf-8").splitlines()[0].strip('"/ ')
+    """Return what a file of tests says of itself in its first sentence."""
+    text = file.read_text("utf-8")
+    if file.suffix == ".py":
+        about = ast.get_docstring(ast.parse(text)) or ""
+    else:
+        comment = itertools.takewhile(lambda line: line.startswith("//"), text.splitlines())
+        about = "\n".join(line.removeprefix("//").strip() for line in comment)
+    paragraph = " ".join(about.partition("\n\n")[0].split())
+    return paragraph.partition(". ")[0].rstrip(".") + "."
 
 
 def page(cases: Counter[Path]) -> str:
     """Return docs/guarantees.md."""
-    lines = [__doc__.splitlines()[0].replace("What", "# What", 1), ""]
+    lines = [TITLE, "", ABOUT, ""]
     for promise in PROMISES:
         total = sum(cases[file] for file in promise.files)
         lines += [f"## {promise.text}", "", f"{total:,} cases.", ""]
