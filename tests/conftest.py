@@ -16,7 +16,7 @@ _HYPOTHESIS = {
     "database": None,
     "suppress_health_check": [HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 }
-settings.register_profile("default", max_examples=60, derandomize=True, **_HYPOTHESIS)
+settings.register_profile("default", max_examples=40, derandomize=True, **_HYPOTHESIS)
 settings.register_profile("explore", max_examples=5000, **_HYPOTHESIS)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 

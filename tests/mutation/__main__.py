@@ -1,6 +1,6 @@
 """Break the library on purpose and see that tests notice.
 
-    python3 tests/mutation promises [--seconds N] [words in mutants' names]
+    python3 tests/mutation promises [--sample N] [words in mutants' names]
     python3 tests/mutation generated [--files REGEX] [--sample N] [--seed N] [--results FILE]
                                       [--work FOLDER] [--slow SECONDS]
     python3 tests/mutation report FILE
@@ -25,7 +25,7 @@ def main() -> int:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     promises = commands.add_parser("promises")
-    promises.add_argument("--seconds", type=float, default=math.inf)
+    promises.add_argument("--sample", type=int, default=1_000_000, help="so many mutants only")
     promises.add_argument("words", nargs="*")
     hunt = commands.add_parser("generated")
     hunt.add_argument("--files", default="^cpp/", help="a regular expression")
