@@ -16,12 +16,12 @@ from threadpoolctl import LibController, register
 import gradclip
 from gradclip._gradclip import _set_thread_limit
 
-__all__ = ["GradclipController"]
+__all__: list[str] = []
 
 _MOST_THREADS = 1024
 
 
-class GradclipController(LibController):  # type: ignore[misc]
+class _Controller(LibController):  # type: ignore[misc]
     """What threadpoolctl knows of gradclip."""
 
     user_api = internal_api = "gradclip"
@@ -44,4 +44,4 @@ class GradclipController(LibController):  # type: ignore[misc]
         return gradclip.__version__
 
 
-register(GradclipController)
+register(_Controller)
