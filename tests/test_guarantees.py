@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import runpy
 from collections import Counter
 
 from guarantees import HERE, PAGE, PROMISES, page, subject
@@ -21,6 +22,14 @@ def test_every_file_of_tests_enforces_one_promise():
 
 def test_every_file_of_tests_says_what_it_is_about():
     assert [file.name for file in FILES if len(subject(file)) < 20] == []
+
+
+def test_what_breaks_a_promise_on_purpose_is_still_in_the_code():
+    mutants = runpy.run_path(str(HERE / "mutation" / "promises.py"))["MUTANTS"]
+    assert len(mutants) > 40
+    for mutant in mutants:
+        assert (HERE.parent / mutant.file).read_text("utf-8").count(mutant.old) == 1, mutant
+        assert all((HERE / name).exists() for name in mutant.tests.split()), mutant
 
 
 def without_counts(text):

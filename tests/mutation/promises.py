@@ -236,7 +236,7 @@ MUTANTS = [
     ),
     Mutant(
         "tensors: a callable may not make one read-only",
-        "cpp/bindings/leaves.cpp",
+        "cpp/bindings/recheck.cpp",
         "memory.writeable == TensorMemory::Writeable::kYes",
         "true",
         "test_dlpack_changes.py",
