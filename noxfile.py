@@ -7,7 +7,7 @@ from pathlib import Path
 import nox
 
 nox.options.default_venv_backend = "venv"
-nox.options.sessions = ["tests", "lint", "types", "cpp", "mutants(promises)"]
+nox.options.sessions = ["tests", "lint", "types", "cpp", "mutants(command='promises')"]
 PROJECT = nox.project.load_toml("pyproject.toml")
 
 VALGRIND = ["max_kernels", "scale_kernels", "strided"]  # 10 to 20 s each
