@@ -22,6 +22,10 @@ class MyDict(dict):
     pass
 
 
+class Key(str):
+    """A string of its own, where literals are shared."""
+
+
 Pair = collections.namedtuple("Pair", "w b")
 
 
@@ -36,8 +40,8 @@ def a(value=2.0, dtype="f8", size=5):
 def everything():
     """Return a nesting of every kind of container, array and tensor."""
     return {
-        "key": [a(), a(dtype="f4")[::-2], None],
-        ("key", 1): MyList([Pair(a(dtype="f2"), (a(dtype=BFLOAT16),))]),
+        Key("key"): [a(), a(dtype="f4")[::-2], None],
+        (Key("key"), 1): MyList([Pair(a(dtype="f2"), (a(dtype=BFLOAT16),))]),
         "subclass": MyDict(x=a(dtype="c8"), y=collections.OrderedDict(z=a(dtype="c16"))),
     }
 
@@ -59,7 +63,7 @@ def locked(array):
 
 def overlapping():
     array = a()
-    return [array[:3], {"x": array[2:]}]
+    return [array[:3], {Key("key"): array[2:]}]
 
 
 def clip(grads, max_norm=1e-3, **options):
@@ -113,7 +117,7 @@ FRESH = {
     "fresh, callable fails": failing(Failure, lambda grads: fresh(grads, fail)),
 }
 FAULTS = {
-    "integers": (TypeError, lambda: [a(), {"x": a(dtype="i4")}]),
+    "integers": (TypeError, lambda: [a(), {Key("key"): a(dtype="i4")}]),
     "byte order": (TypeError, lambda: [a(), (a(dtype=">f8"),)]),
     "records": (TypeError, lambda: [a(), np.zeros(3, [("x", "f4")])]),
     "masked": (TypeError, lambda: [a(), np.ma.array(a())]),
