@@ -84,6 +84,12 @@ def build_with(changes: Sequence[Change], root: Path, work: Path) -> list[Change
         kept = [change for change in kept if change not in wrong]
 
 
+def build_tests(root: Path, work: Path) -> None:
+    """Bring the tests of a build up to date."""
+    shutil.copytree(root / "tests", work / "source" / "tests", dirs_exist_ok=True)
+    subprocess.run(["cmake", "--build", work / "build", "--", "--quiet"], check=True)
+
+
 def _write(changes: Sequence[Change], root: Path, source: Path) -> None:
     numbers = {change: number for number, change in enumerate(changes)}
     for path in (root / "cpp").rglob("*.[ch]pp"):
