@@ -52,8 +52,7 @@ def main(options: Namespace) -> int:
         print(f"{len(kept)} changes compile", flush=True)
         _use(work)
         hunt.import_all()
-        with _workers() as pool:
-            tests = list(pool.map(hunt.measured, _tests(work)))
+        tests = _measured(work)
         tests = [test for test in tests if test.is_program or test.seconds <= options.slow]
         done = _killed_or_explained(options.results) if options.results.exists() else set()
         todo = [i for i, change in enumerate(kept) if _described(change, None).place not in done]
@@ -124,6 +123,22 @@ def _tests(work: Path) -> list[hunt.Test]:
     files = (work / "source" / "tests").rglob("test_*.py")
     reads_code = "test_guarantees.py"  # which is no longer what it was
     return [hunt.Test(path) for path in [*programs, *files] if path.name != reads_code]
+
+
+def _measured(work: Path) -> list[hunt.Test]:
+    """Return the tests, those that are as they were as they were measured then."""
+    file = work / "measured.json"
+    known = json.loads(file.read_text()) if file.exists() else {}
+    tests = _tests(work)
+    new = [test for test in tests if test.digest not in known]
+    with _workers() as pool:
+        for test in pool.map(hunt.measured, new):
+            known[test.digest] = test.seconds, sorted(test.reached)
+            file.write_text(json.dumps(known))
+    for test in tests:
+        test.seconds, reached = known[test.digest]
+        test.reached = set(reached)
+    return tests
 
 
 def _results(
