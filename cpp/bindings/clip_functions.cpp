@@ -3,6 +3,7 @@
 #include "bindings/functions.hpp"
 #include "bindings/gil.hpp"
 #include "bindings/leaves.hpp"
+#include "bindings/nonfinite.hpp"
 #include "bindings/options.hpp"
 #include "core/float_bits.hpp"
 #include "core/passes.hpp"
@@ -32,22 +33,6 @@ Signature<6> clip_signature(const char* function) {
   return {function, {"grads", "max_norm", "ord", "eps", "inv_scale", "nonfinite"}, 2, 2};
 }
 
-[[noreturn]] void raise_nonfinite(double norm, const Norms& norms, const Leaves& leaves) {
-  const std::size_t bad = norms.first_nonfinite();
-  if (bad == leaves.spans().size()) {
-    raise_nonfinite_norm(
-        "every gradient is finite, but their norm is too large for float64, so they cannot be "
-        "clipped and were not changed: scale them down first, or choose another nonfinite=",
-        norm, "");
-  }
-  const std::string path = leaves.path(bad);
-  raise_nonfinite_norm("the norm of the gradients is " + std::string(is_nan(norm) ? "nan" : "inf") +
-                           ": " + path +
-                           " holds an inf or NaN. Nothing was changed; nonfinite='skip' or 'zero' "
-                           "go on without an error",
-                       norm, path);
-}
-
 // The norm pass, the threshold and the scale pass. Returns the norm, an object that is made before
 // anything is written.
 py::object clip_leaves(const ClipCall& call, const Leaves& leaves) {
@@ -61,9 +46,9 @@ py::object clip_leaves(const ClipCall& call, const Leaves& leaves) {
   if (is_finite(norm)) {
     const double max_norm = call.max_norm.at(norm);
     if (call.max_norm.callable()) leaves.check_unchanged("the max_norm function");
-    plan = plan_clip(norm, max_norm, call.options, precision(work, call.order));
+    plan = plan_clip(norm, max_norm, call.options, precision(work.contents(), call.order));
   } else {
-    if (call.nonfinite == NonFinite::kRaise) raise_nonfinite(norm, norms, leaves);
+    if (call.nonfinite == NonFinite::kRaise) refuse_nonfinite(norm, norms, leaves);
     plan = plan_nonfinite(norm, call.nonfinite);
   }
   if (plan.action != ClipPlan::Action::kKeep) leaves.announce_write();
@@ -71,7 +56,7 @@ py::object clip_leaves(const ClipCall& call, const Leaves& leaves) {
   return result;
 }
 
-constexpr const char* kInPlaceDoc =
+constexpr const char* kClipInPlaceDoc =
     R"(clip_by_global_norm_($module, grads, max_norm, *, ord=2.0, eps=0.0, inv_scale=1.0, nonfinite='raise')
 --
 
@@ -147,7 +132,7 @@ PyObject* clip_by_global_norm_in_place(PyObject* const* args, Py_ssize_t count,
   return clip_leaves(call, leaves).release().ptr();
 }
 
-constexpr const char* kFreshDoc =
+constexpr const char* kClipFreshDoc =
     R"(clip_by_global_norm($module, grads, max_norm, *, ord=2.0, eps=0.0, inv_scale=1.0, nonfinite='raise')
 --
 
@@ -193,8 +178,8 @@ PyObject* clip_by_global_norm(PyObject* const* args, Py_ssize_t count, PyObject*
 
 PyMethodDef* clip_functions() {
   static PyMethodDef functions[] = {
-      method<clip_by_global_norm_in_place>("clip_by_global_norm_", kInPlaceDoc),
-      method<clip_by_global_norm>("clip_by_global_norm", kFreshDoc),
+      method<clip_by_global_norm_in_place>("clip_by_global_norm_", kClipInPlaceDoc),
+      method<clip_by_global_norm>("clip_by_global_norm", kClipFreshDoc),
       {}};
   return functions;
 }

@@ -8,6 +8,11 @@ namespace gradclip {
 PyMethodDef* norm_functions();
 PyMethodDef* clip_functions();
 PyMethodDef* scale_functions();
+PyMethodDef* unit_functions();
+PyMethodDef* value_functions();
+PyMethodDef* example_functions();
+PyMethodDef* update_functions();
+PyMethodDef* stats_functions();
 PyMethodDef* thread_functions();
 PyMethodDef* torch_functions();
 

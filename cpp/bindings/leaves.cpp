@@ -1,5 +1,6 @@
 #include "bindings/leaves.hpp"
 
+#include <algorithm>
 #include <optional>
 
 #include "bindings/call_python.hpp"
@@ -32,7 +33,8 @@ bool requires_grad(PyObject* tensor) {
 }  // namespace
 
 // Delegates, so that the destructor runs when the walk throws.
-Leaves::Leaves(PyObject* grads, Access access) : Leaves(access) {
+Leaves::Leaves(PyObject* grads, Access access, Keep keep, const char* name)
+    : Leaves(access, keep, name) {
   if (PyList_Check(grads)) {
     const auto size = static_cast<std::size_t>(PyList_GET_SIZE(grads));
     places_.reserve(size);
@@ -58,7 +60,10 @@ Leaves::~Leaves() {
 void Leaves::visit(PyObject* object, Place place, int depth) {
   if (tensor_type_.is(Py_TYPE(object))) return add_tensor(object, place);
   if (NdArray::check(object)) return add(object, place);
-  if (object == Py_None) return;
+  if (object == Py_None) {
+    if (keep_ == Keep::kAxes) nones_.push_back(place);
+    return;
+  }
   if (!PyList_Check(object) && !PyTuple_Check(object) && !PyDict_Check(object)) {
     hold(object);
     PyTypeObject* const type = Py_TYPE(object);
@@ -71,7 +76,7 @@ void Leaves::visit(PyObject* object, Place place, int depth) {
     return add_tensor(object, place);
   }
   if (depth == kMaxDepth) {
-    raise(PyExc_ValueError, "grads is nested more than %d levels deep; does it contain itself?",
+    raise(PyExc_ValueError, "%s is nested more than %d levels deep; does it contain itself?", name_,
           kMaxDepth);
   }
   visit_container(object, place, depth + 1);
@@ -134,11 +139,14 @@ void Leaves::add(PyObject* object, Place place) {
   const bool like_the_last = array.descr() == last_descr_ && NdArray::check_exact(object);
   const Element element = like_the_last ? last_element_ : element_of(object, place);
   if (in_place() && !array.writeable()) refuse_read_only(path(place));
-  if (access_ != Access::kFresh && array.contiguous()) {  // most arrays
+  if (access_ != Access::kFresh && keep_ == Keep::kMemory && array.contiguous()) {  // most arrays
     return spans_.add_contiguous(array.data(), array.data(), array.size(), element);
   }
   PyObject* const out = access_ == Access::kFresh ? fresh_like(object, element) : object;
   add_span(spans_, array, NdArray(out), element);
+  if (keep_ == Keep::kAxes) {
+    layouts_.push_back({array.data(), NdArray(out).data(), axes_of(array, NdArray(out))});
+  }
   refuse_overlap_in_last();
 }
 
@@ -158,6 +166,9 @@ void Leaves::add_tensor(PyObject* object, Place place) {
   if (memory.owner) hold(memory.owner.ptr());
   check_memory(object, memory, place);
   add_span(spans_, memory, *memory.element());
+  if (keep_ == Keep::kAxes) {
+    layouts_.push_back({memory.data(), memory.data(), axes_of(memory, *memory.element())});
+  }
   refuse_overlap_in_last();
 }
 
@@ -218,29 +229,42 @@ void Leaves::add_span(SpanList& spans, NdArray array, NdArray out, Element eleme
   if (array.contiguous()) {
     return spans.add_contiguous(array.data(), out.data(), array.size(), element);
   }
+  std::vector<Axis> axes = axes_of(array, out);
+  spans.add_strided(array.data(), out.data(), axes, element);
+}
+
+std::vector<Axis> Leaves::axes_of(NdArray array, NdArray out) {
   std::vector<Axis> axes;
   for (int i = 0; i < array.ndim(); ++i) {
     axes.push_back(
         {static_cast<std::size_t>(array.shape()[i]), array.strides()[i], out.strides()[i]});
   }
-  spans.add_strided(array.data(), out.data(), axes, element);
+  return axes;
 }
 
 void Leaves::add_span(SpanList& spans, const TensorMemory& memory, Element element) {
   if (memory.contiguous()) {
     return spans.add_contiguous(memory.data(), memory.data(), memory.size(), element);
   }
-  std::vector<Axis> axes;
-  const auto item = static_cast<std::ptrdiff_t>(element.bytes());
-  for (int i = 0; i < memory.tensor.ndim; ++i) {
-    const std::ptrdiff_t stride = memory.tensor.strides[i] * item;
-    axes.push_back({static_cast<std::size_t>(memory.tensor.shape[i]), stride, stride});
-  }
+  std::vector<Axis> axes = axes_of(memory, element);
   spans.add_strided(memory.data(), memory.data(), axes, element);
 }
 
+std::vector<Axis> Leaves::axes_of(const TensorMemory& memory, Element element) {
+  std::vector<Axis> axes;
+  const auto item = static_cast<std::ptrdiff_t>(element.bytes());
+  std::ptrdiff_t stride = item;  // without strides it is in C order
+  for (int i = memory.tensor.ndim; i-- > 0;) {
+    const auto extent = static_cast<std::size_t>(memory.tensor.shape[i]);
+    if (memory.tensor.strides != nullptr) stride = memory.tensor.strides[i] * item;
+    axes.insert(axes.begin(), {extent, stride, stride});
+    stride *= static_cast<std::ptrdiff_t>(extent);
+  }
+  return axes;
+}
+
 void Leaves::announce_write() const {
-  if (torch_leaves_.empty()) return;
+  if (torch_leaves_.empty() || !in_place()) return;
   const bool inference_mode = torch_inference_mode();
   const py::list tensors(torch_leaves_.size());
   Py_ssize_t next = 0;
@@ -269,12 +293,33 @@ void Leaves::check_representable(double value, const char* name) const {
   }
 }
 
-std::string Leaves::path(Place place) const {
-  if (place.container < 0) return "grads";
+std::string Leaves::place_in_nesting(Place place) const {
+  if (place.container < 0) return "";
   const Container& container = containers_[static_cast<std::size_t>(place.container)];
   const std::string item =
       container.mapping ? std::string(py::repr(place.key)) : std::to_string(place.index);
-  return path(container.place) + "[" + item + "]";
+  return place_in_nesting(container.place) + "[" + item + "]";
+}
+
+bool Leaves::is_none_at(const std::string& place) const {
+  return std::ranges::any_of(nones_,
+                             [&](Place none) { return place_in_nesting(none) == place; });
+}
+
+bool Leaves::is_torch_tensor(std::size_t leaf) const noexcept {
+  return std::ranges::find(torch_leaves_, leaf) != torch_leaves_.end();
+}
+
+bool Leaves::same_place(std::size_t leaf, const Leaves& other, std::size_t other_leaf) const {
+  const Place a = places_[leaf], b = other.places_[other_leaf];
+  if (a.container == 0 && b.container == 0) {  // most nestings have one level
+    const bool mapping = containers_[0].mapping;
+    if (mapping == other.containers_[0].mapping &&
+        (mapping ? a.key == b.key : a.index == b.index)) {
+      return true;
+    }
+  }
+  return place_in_nesting(a) == other.place_in_nesting(b);
 }
 
 }  // namespace gradclip

@@ -4,6 +4,7 @@
 #include <pybind11/pybind11.h>
 
 #include <cstddef>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -18,19 +19,42 @@ namespace gradclip {
 // kInPlaceTracked changes tensors that require grad, too: torch itself gives such gradients.
 enum class Access { kRead, kInPlace, kInPlaceTracked, kFresh };
 
+// Whether a call needs to know the arrays' axes: of most only the memory matters.
+enum class Keep { kMemory, kAxes };
+
 // Walks `grads`, checks every leaf in order and then that none share memory, and keeps everything
 // it has seen alive. Raises TypeError or ValueError with the path of the leaf.
 class Leaves {
  public:
-  Leaves(PyObject* grads, Access access);
+  // `name` is that of the argument, for messages.
+  Leaves(PyObject* grads, Access access, Keep keep = Keep::kMemory, const char* name = "grads");
   ~Leaves();
   Leaves(const Leaves&) = delete;
   Leaves& operator=(const Leaves&) = delete;
 
   const SpanList& spans() const noexcept { return spans_; }
 
+  // Where a leaf's first element is, in source and target, and its axes in order.
+  struct Layout {
+    const std::byte* source;
+    std::byte* target;
+    std::vector<Axis> axes;
+  };
+  // For Keep::kAxes.
+  const Layout& layout(std::size_t leaf) const noexcept { return layouts_[leaf]; }
+
   // A leaf's place as Python would write it: grads['encoder'][0].
   std::string path(std::size_t leaf) const { return path(places_[leaf]); }
+  // That without the argument's name, ['encoder'][0], and the name.
+  std::string place(std::size_t leaf) const { return place_in_nesting(places_[leaf]); }
+  const char* name() const noexcept { return name_; }
+  // Whether there is a None at such a place; for Keep::kAxes.
+  bool is_none_at(const std::string& place) const;
+
+  bool is_torch_tensor(std::size_t leaf) const noexcept;
+
+  // Whether a leaf has the same place in its nesting as one of another nesting.
+  bool same_place(std::size_t leaf, const Leaves& other, std::size_t other_leaf) const;
 
   // RuntimeError if an array is no longer what it was when it was read; for use after code that
   // may have changed it, which the message names. Without `exports` no code of others runs, not
@@ -38,14 +62,17 @@ class Leaves {
   // again.
   void check_unchanged(const char* culprit, bool exports = true) const;
 
-  // Tells torch that its tensors are about to change; RuntimeError if it would not let them.
+  // Tells torch that its tensors are about to change, unless they are only read; RuntimeError if
+  // it would not let them.
   void announce_write() const;
 
   // ValueError if the number is not finite in the compute type of a leaf.
   void check_representable(double value, const char* name) const;
 
-  // The nesting that was walked, of the same container types, with the fresh arrays in it.
-  pybind11::object rebuilt(PyObject* grads) const;
+  // The nesting that was walked, of the same container types, with the fresh arrays in it, or with
+  // those objects, one for each leaf.
+  pybind11::object rebuilt(PyObject* grads) const { return rebuilt(grads, fresh_); }
+  pybind11::object rebuilt(PyObject* grads, std::span<PyObject* const> leaves) const;
 
  private:
   // Where an object stands: in which container (−1: it is grads itself), and its index in a
@@ -70,7 +97,8 @@ class Leaves {
 
   static constexpr int kMaxDepth = 100;
 
-  explicit Leaves(Access access) : access_(access) {}
+  Leaves(Access access, Keep keep, const char* name)
+      : name_(name), access_(access), keep_(keep) {}
 
   void visit(PyObject* object, Place place, int depth);
   void visit_container(PyObject* container, Place place, int depth);
@@ -88,20 +116,28 @@ class Leaves {
     return access_ == Access::kInPlace || access_ == Access::kInPlaceTracked;
   }
   PyObject* fresh_like(PyObject* array, Element element);
+  static std::vector<Axis> axes_of(NdArray array, NdArray out);
+  static std::vector<Axis> axes_of(const TensorMemory& memory, Element element);
   static void add_span(SpanList& spans, NdArray array, NdArray out, Element element);
   static void add_span(SpanList& spans, const TensorMemory& memory, Element element);
   void refuse_overlap_in_last() const;
   Element element_of(PyObject* array, Place place);
   void hold(PyObject* object) { held_.push_back(Py_NewRef(object)); }
-  std::string path(Place place) const;
-  pybind11::object rebuild(PyObject* object, std::size_t& next, int depth) const;
+  std::string path(Place place) const { return name_ + place_in_nesting(place); }
+  std::string place_in_nesting(Place place) const;
+  pybind11::object rebuild(PyObject* object, std::span<PyObject* const> leaves, std::size_t& next,
+                           int depth) const;
 
+  const char* name_;
   Access access_;
+  Keep keep_;
   Arena<1024> arena_;
   ArenaVector<Container> containers_{&arena_};
   ArenaVector<Place> places_{&arena_};      // of the leaves
   SpanList spans_{&arena_};                 // of the leaves
   ArenaVector<PyObject*> arrays_{&arena_};  // the leaves, strong
+  std::vector<Layout> layouts_;             // theirs, if the call needs them
+  std::vector<Place> nones_;                // where there is a None, then too
   ArenaVector<PyObject*> fresh_{&arena_};   // their new arrays, borrowed from held_
   ArenaVector<PyObject*> held_{&arena_};    // whatever else must stay alive, strong
   ArenaVector<std::size_t> torch_leaves_{&arena_};

@@ -64,6 +64,11 @@ PYBIND11_MODULE(_gradclip, module) {
   add(module, norm_functions());
   add(module, clip_functions());
   add(module, scale_functions());
+  add(module, unit_functions());
+  add(module, value_functions());
+  add(module, example_functions());
+  add(module, update_functions());
+  add(module, stats_functions());
   add(module, thread_functions());
   add(module, torch_functions());
 

@@ -44,6 +44,22 @@ double to_max_norm(PyObject* object, const char* name) {
   return value;
 }
 
+Bounds to_bounds(PyObject* low, PyObject* high) {
+  const Bounds bounds{to_number(low, "low"), to_number(high, "high")};
+  if (is_nan(bounds.low)) raise_value("low", "a number", bounds.low);
+  if (is_nan(bounds.high)) raise_value("high", "a number", bounds.high);
+  if (exceeds(bounds.low, bounds.high)) {
+    raise(PyExc_ValueError, "low must be at most high, not %R and %R", low, high);
+  }
+  return bounds;
+}
+
+double to_rate(PyObject* object, const char* name) {
+  const double value = to_number(object, name);
+  if (!is_finite(value) || is_negative(value)) raise_value(name, "finite and at least 0", value);
+  return value;
+}
+
 double to_factor(PyObject* object) {
   const double value = to_number(object, "factor");
   if (!is_finite(value)) raise_value("factor", "finite", value);
@@ -52,10 +68,7 @@ double to_factor(PyObject* object) {
 
 ClipOptions to_clip_options(PyObject* eps, PyObject* inv_scale) {
   ClipOptions options;
-  if (eps != nullptr) options.eps = to_number(eps, "eps");
-  if (!is_finite(options.eps) || is_negative(options.eps)) {
-    raise_value("eps", "finite and at least 0", options.eps);
-  }
+  if (eps != nullptr) options.eps = to_rate(eps, "eps");
   if (inv_scale != nullptr) options.inv_scale = to_number(inv_scale, "inv_scale");
   if (!is_finite(options.inv_scale) || is_zero(options.inv_scale) ||
       is_negative(options.inv_scale)) {
@@ -94,6 +107,37 @@ double Threshold::at(double norm) const {
   const py::object result =
       checked(call_python([&] { return PyObject_CallOneArg(callable_, argument.ptr()); }));
   return to_max_norm(result.ptr(), "the threshold that max_norm returned");
+}
+
+Axes to_axes(PyObject* object) {
+  if (object == nullptr || object == Py_None) return std::nullopt;
+  std::vector<Py_ssize_t> axes;
+  const auto add = [&](PyObject* item) {
+    const Py_ssize_t axis =
+        call_python([item] { return PyNumber_AsSsize_t(item, PyExc_ValueError); });
+    if (axis == -1 && PyErr_Occurred() != nullptr) {
+      if (!PyErr_ExceptionMatches(PyExc_TypeError)) throw PythonError{};
+      PyErr_Clear();
+      raise(PyExc_TypeError, "axis must be None, an integer or a tuple of integers, not %R",
+            object);
+    }
+    axes.push_back(axis);
+  };
+  if (!PyTuple_Check(object)) {
+    add(object);
+    return axes;
+  }
+  if (PyTuple_GET_SIZE(object) == 0) {
+    raise(PyExc_ValueError, "axis must name at least one axis, not ()");
+  }
+  for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(object); ++i) add(PyTuple_GET_ITEM(object, i));
+  return axes;
+}
+
+bool is_true(PyObject* object) {
+  const int truth = call_python([object] { return PyObject_IsTrue(object); });
+  if (truth < 0) throw PythonError{};
+  return truth != 0;
 }
 
 int to_thread_count(PyObject* object) {

@@ -3,7 +3,11 @@
 
 #include <pybind11/pybind11.h>
 
+#include <optional>
+#include <vector>
+
 #include "core/clip.hpp"
+#include "core/values.hpp"
 
 namespace gradclip {
 
@@ -15,6 +19,12 @@ Order to_order(PyObject* object);
 
 // At least 0; inf is allowed, NaN is not.
 double to_max_norm(PyObject* object, const char* name);
+
+// low ≤ high, neither of them NaN.
+Bounds to_bounds(PyObject* low, PyObject* high);
+
+// Finite and at least 0.
+double to_rate(PyObject* object, const char* name);
 
 // Finite, of either sign.
 double to_factor(PyObject* object);
@@ -37,6 +47,13 @@ class Threshold {
   PyObject* callable_ = nullptr;  // borrowed from the call's arguments
   double number_ = 0.0;
 };
+
+// axis: None, an integer, or a tuple of them.
+using Axes = std::optional<std::vector<Py_ssize_t>>;
+Axes to_axes(PyObject* object);
+
+// As `if` sees it.
+bool is_true(PyObject* object);
 
 // The number of threads: an integer from 1 to kMaxThreads.
 int to_thread_count(PyObject* object);

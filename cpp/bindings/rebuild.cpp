@@ -32,39 +32,40 @@ py::object as_type_of(PyObject* tuple, const py::list& items) {
 
 }  // namespace
 
-py::object Leaves::rebuilt(PyObject* grads) const {
+py::object Leaves::rebuilt(PyObject* grads, std::span<PyObject* const> leaves) const {
   std::size_t next = 0;
-  py::object result = rebuild(grads, next, 0);
-  if (next != fresh_.size()) refuse_change();
+  py::object result = rebuild(grads, leaves, next, 0);
+  if (next != leaves.size()) refuse_change();
   check_unchanged("copying the arrays and containers", false);
   return result;
 }
 
-py::object Leaves::rebuild(PyObject* object, std::size_t& next, int depth) const {
+py::object Leaves::rebuild(PyObject* object, std::span<PyObject* const> leaves, std::size_t& next,
+                           int depth) const {
   const auto held = py::reinterpret_borrow<py::object>(object);  // copies run the subclass's code
   if (depth > kMaxDepth) refuse_change();
   if (object == Py_None) return py::none();
-  if (NdArray::check(object)) {
-    if (next == fresh_.size() || arrays_[next] != object) refuse_change();
-    return py::reinterpret_borrow<py::object>(fresh_[next++]);
+  if (!PyList_Check(object) && !PyTuple_Check(object) && !PyDict_Check(object)) {
+    if (next == leaves.size() || arrays_[next] != object) refuse_change();
+    return py::reinterpret_borrow<py::object>(leaves[next++]);
   }
   if (PyTuple_Check(object)) {
     py::list items;
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(object); ++i) {
-      items.append(rebuild(PyTuple_GET_ITEM(object, i), next, depth + 1));
+      items.append(rebuild(PyTuple_GET_ITEM(object, i), leaves, next, depth + 1));
     }
     return as_type_of(object, items);
   }
   py::object copy = shallow_copy(object);
   if (PyList_Check(object)) {
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(object); ++i) {
-      copy[py::int_(i)] = rebuild(PyList_GET_ITEM(object, i), next, depth + 1);
+      copy[py::int_(i)] = rebuild(PyList_GET_ITEM(object, i), leaves, next, depth + 1);
     }
   } else {
     const py::object items = checked(call_python([object] { return PyMapping_Items(object); }));
     for (const py::handle item : items) {
       const auto [key, value] = key_and_value(item.ptr());
-      copy[py::handle(key)] = rebuild(value, next, depth + 1);
+      copy[py::handle(key)] = rebuild(value, leaves, next, depth + 1);
     }
   }
   return copy;

@@ -2,6 +2,7 @@
 
 #include "bindings/errors.hpp"
 #include "bindings/ndarray.hpp"
+#include "core/fp_environment.hpp"
 
 namespace py = pybind11;
 
@@ -49,6 +50,18 @@ void refuse_dtype(PyObject* object, const std::string& path) {
         "%s has dtype %S, which is not in native byte order; convert it with "
         ".astype(a.dtype.newbyteorder('='))",
         path.c_str(), array.descr());
+}
+
+void refuse_order_of_complex(const std::string& path) {
+  raise(PyExc_TypeError,
+        "%s is complex, and complex numbers have no order; pass its parts, .real and .imag",
+        path.c_str());
+}
+
+void refuse_empty_interval(double low, double high, const std::string& path) {
+  const FpEnvironment environment(Rounding::kNearest);  // Python computes the digits
+  raise(PyExc_ValueError, "no number of the dtype of %s lies between low=%R and high=%R",
+        path.c_str(), py::float_(low).ptr(), py::float_(high).ptr());
 }
 
 void refuse_read_only(const std::string& path) {

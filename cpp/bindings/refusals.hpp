@@ -14,6 +14,8 @@ bool is_masked(PyObject* array);
 
 [[noreturn]] void refuse_object(PyObject* object, const std::string& path);
 [[noreturn]] void refuse_dtype(PyObject* array, const std::string& path);
+[[noreturn]] void refuse_order_of_complex(const std::string& path);
+[[noreturn]] void refuse_empty_interval(double low, double high, const std::string& path);
 [[noreturn]] void refuse_read_only(const std::string& path);
 [[noreturn]] void refuse_self_overlap(const std::string& path);
 

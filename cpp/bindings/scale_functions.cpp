@@ -64,7 +64,7 @@ PyObject* clip_with_norm_in_place(PyObject* const* args, Py_ssize_t count, PyObj
   }
   const Leaves leaves(grads, Access::kInPlace);
   const Work work(leaves.spans());
-  const ClipPlan plan = plan_clip(norm, threshold, options, precision(work, Order{}));
+  const ClipPlan plan = plan_clip(norm, threshold, options, precision(work.contents(), Order{}));
   // Made before anything is written.
   pybind11::object factor = checked(PyFloat_FromDouble(plan.factor));
   if (plan.action != ClipPlan::Action::kKeep) leaves.announce_write();

@@ -87,6 +87,10 @@ py::object torch_capsule(PyObject* tensor) {
   return checked(PyObject_CallOneArg(names().to_dlpack.ptr(), tensor));
 }
 
+py::object torch_tensor(const py::object& array) {
+  return py::module_::import("torch").attr("from_numpy")(array);
+}
+
 bool torch_function_mode() {
   return PyLong_AsLong(checked(PyObject_CallNoArgs(names().function_modes.ptr())).ptr()) != 0;
 }

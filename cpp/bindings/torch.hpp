@@ -22,6 +22,9 @@ bool torch_function_mode();
 // The 0-d tensor of a float64, rounded to the dtype.
 pybind11::object torch_scalar(double value, DType dtype);
 
+// The tensor that shares a NumPy array's memory.
+pybind11::object torch_tensor(const pybind11::object& array);
+
 // Whether in-place functions may change inference tensors.
 bool torch_inference_mode();
 bool is_inference_tensor(PyObject* tensor);

@@ -28,12 +28,6 @@ double as_float(PyObject* object) {
 
 Order to_norm_type(PyObject* object) { return to_order(py::float_(as_float(object)).ptr()); }
 
-bool is_true(PyObject* object) {
-  const int truth = PyObject_IsTrue(object);
-  if (truth < 0) throw PythonError{};
-  return truth != 0;
-}
-
 void require_plain(PyObject* tensor, Py_ssize_t i) {
   if (is_plain_torch_tensor(Py_TYPE(tensor))) return;
   raise(PyExc_TypeError, "the gradient or tensor %zd is a %s", i, Py_TYPE(tensor)->tp_name);
@@ -103,7 +97,7 @@ PyObject* clip_grad_norm(PyObject* const* args, Py_ssize_t count, PyObject* keyw
   without_gil(work.effort(), [&] { norms.measure(); });
   const double norm = norms.norm();
   py::object result = norm_tensor(norm, norms, leaves, strict);
-  apply(plan_ratio(norm, threshold, kEps, precision(work, order)), work, leaves);
+  apply(plan_ratio(norm, threshold, kEps, precision(work.contents(), order)), work, leaves);
   return result.release().ptr();
 }
 
@@ -158,7 +152,7 @@ PyObject* clip_grads_with_norm(PyObject* const* args, Py_ssize_t count, PyObject
   const py::list grads = grads_of(parameters);
   const Leaves leaves(grads.ptr(), Access::kInPlaceTracked);
   const Work work(leaves.spans());
-  Precision bound = precision(work, Order{});
+  Precision bound = precision(work.contents(), Order{});
   bound.slack += rounding_of(of_norm.dtype);
   apply(plan_ratio(norm, threshold, kEps, bound), work, leaves);
   Py_RETURN_NONE;
@@ -180,7 +174,7 @@ PyObject* clip_grad_value(PyObject* const* args, Py_ssize_t count, PyObject* key
   if (is_finite(bound)) leaves.check_representable(bound, "clip_value");
   const Order order{OrderKind::kMax, INFINITY};
   const Work work(leaves.spans(), order.cost());
-  if (work.pairs()) raise(PyExc_TypeError, "complex numbers have no order");
+  if (work.contents().pairs) raise(PyExc_TypeError, "complex numbers have no order");
   Norms norms(work, order);
   without_gil(work.effort(), [&] { norms.measure(); });
   if (!exceeds(norms.norm(), bound)) Py_RETURN_NONE;

@@ -4,8 +4,8 @@
 #include <cmath>
 #include <limits>
 
+#include "core/float_bits.hpp"
 #include "core/fp_environment.hpp"
-#include "core/passes.hpp"
 
 namespace gradclip {
 namespace {
@@ -61,27 +61,33 @@ ClipPlan nan_plan() noexcept { return fill_plan(std::numeric_limits<double>::qui
   return !(magnitude <= bound);
 }
 
-}  // namespace
-
 // In order 2, float64 norms are within 0.53 ulp. Narrower types' sums are good to 516·2^-53, and
 // so norms of order 1, and of order 2 to half of that. Twice the error, so that the clipped list
 // is not clipped again when it is measured. Moduli are good to 2^-52, other powers to
 // 2^-50·max(1, 1/p).
-Precision precision(const Work& work, Order order) noexcept {
-  const auto slack = [&] {
-    switch (order.kind) {
-      case OrderKind::kTwo:
-        return work.widened() ? 0x1p-43 : 0.0;
-      case OrderKind::kOne:
-      case OrderKind::kMax:
-        return work.widened() ? 0x1p-42 : work.pairs() ? 0x1p-51 : 0.0;
-      case OrderKind::kPower:
-        // Below p = 2^-12 only a list with a single value has a finite norm, which is exact.
-        return 0x1p-48 * std::clamp(1.0 / order.p, 1.0, 0x1p12);
-    }
-    __builtin_unreachable();
-  };
-  return {slack(), work.half() ? Rounding::kNearest : Rounding::kTowardZero};
+double slack(const Contents& contents, Order order) noexcept {
+  switch (order.kind) {
+    case OrderKind::kTwo:
+      return contents.widened ? 0x1p-43 : 0.0;
+    case OrderKind::kOne:
+    case OrderKind::kMax:
+      return contents.widened ? 0x1p-42 : contents.pairs ? 0x1p-51 : 0.0;
+    case OrderKind::kPower:
+      // Below p = 2^-12 only a list with a single value has a finite norm, which is exact.
+      return 0x1p-48 * std::clamp(1.0 / order.p, 1.0, 0x1p12);
+  }
+  __builtin_unreachable();
+}
+
+[[gnu::noinline]] double adaptive_in_environment(double clipping, double norm,
+                                                 double eps) noexcept {
+  return clipping * std::max(norm, eps);
+}
+
+}  // namespace
+
+Precision precision(const Contents& contents, Order order) noexcept {
+  return {slack(contents, order), contents.half ? Rounding::kNearest : Rounding::kTowardZero};
 }
 
 ClipPlan plan_clip(double norm, double max_norm, ClipOptions options,
@@ -114,15 +120,20 @@ ClipPlan plan_nonfinite(double norm, NonFinite policy) noexcept {
   __builtin_unreachable();
 }
 
-void write(const Work& work, const ClipPlan& plan) noexcept {
-  switch (plan.action) {
-    case Action::kKeep:
-      return copy(work);
-    case Action::kFill:
-      return fill(work, plan.fill);
-    case Action::kScale:
-      return scale(work, plan.steps, plan.rounding);
-  }
+double adaptive_max_norm(double clipping, double norm, double eps) noexcept {
+  const FpEnvironment environment(Rounding::kNearest);
+  return adaptive_in_environment(clipping, norm, eps);
+}
+
+ClipPlan UnitPlans::plan(std::size_t unit, Element element) const noexcept {
+  const double norm = norms_[unit];
+  if (!is_finite(norm)) return plan_nonfinite(norm, policy_);
+  return plan_clip(norm, max_norm_of(unit), {.eps = eps_}, precision_of(element));
+}
+
+bool UnitPlans::clips(std::size_t unit) const noexcept {
+  if (!is_finite(norms_[unit])) return policy_ == NonFinite::kZero || policy_ == NonFinite::kPropagate;
+  return exceeds(norms_[unit], max_norm_of(unit));
 }
 
 }  // namespace gradclip

@@ -1,6 +1,8 @@
 // What a clip writes, once the norm and the threshold are known.
 #pragma once
 
+#include <span>
+
 #include "core/factor.hpp"
 #include "core/order.hpp"
 #include "core/work.hpp"
@@ -14,7 +16,7 @@ struct Precision {
   double slack;       // norms may be computed too small by this much, relatively, and an ulp
   Rounding products;  // toward zero, so that no rounding lifts the norm, if all types allow it
 };
-Precision precision(const Work& work, Order order) noexcept;
+Precision precision(const Contents& contents, Order order) noexcept;
 
 struct ClipOptions {
   double eps = 0.0;
@@ -46,7 +48,39 @@ bool exceeds(double magnitude, double bound) noexcept;
 // For a norm of inf or NaN.
 ClipPlan plan_nonfinite(double norm, NonFinite policy) noexcept;
 
-// kKeep writes nothing in place, and copies otherwise.
-void write(const Work& work, const ClipPlan& plan) noexcept;
+// The threshold of a unit by the norm of its parameters: clipping · max(norm, eps).
+double adaptive_max_norm(double clipping, double norm, double eps) noexcept;
+
+// What becomes of each unit, by its own norm and threshold; finite or not.
+class UnitPlans {
+ public:
+  // A single threshold is that of all units.
+  UnitPlans(std::span<const double> norms, std::span<const double> max_norms, Order order,
+            double eps, NonFinite policy) noexcept
+      : norms_(norms), max_norms_(max_norms), order_(order), eps_(eps), policy_(policy) {}
+
+  // Of a unit of an array of such elements.
+  ClipPlan plan(std::size_t unit, Element element) const noexcept;
+  Rounding rounding(Element element) const noexcept { return precision_of(element).products; }
+  // Whether a plan is to write anything in place.
+  bool clips(std::size_t unit) const noexcept;
+
+ private:
+  Precision precision_of(Element element) const noexcept {
+    Contents own;
+    own.add(element);
+    return precision(own, order_);
+  }
+
+  double max_norm_of(std::size_t unit) const noexcept {
+    return max_norms_[max_norms_.size() == 1 ? 0 : unit];
+  }
+
+  std::span<const double> norms_;
+  std::span<const double> max_norms_;
+  Order order_;
+  double eps_;
+  NonFinite policy_;
+};
 
 }  // namespace gradclip

@@ -3,17 +3,13 @@
 #include <cmath>
 #include <cstring>
 
+#include "core/blocks.hpp"
 #include "core/fp_environment.hpp"
 #include "core/strided.hpp"
 #include "dispatch/dispatch.hpp"
 
 namespace gradclip {
 namespace {
-
-Section section(const Work& work, const Block& block) noexcept {
-  const std::size_t numbers = block.span.element.pair ? 2 : 1;
-  return {block.span, work.spans().axes(block.span), block.first / numbers, block.size / numbers};
-}
 
 template <class T>
 void fill_as(std::byte* target, std::size_t count, T item) noexcept {
@@ -35,56 +31,39 @@ void fill_items(std::byte* target, std::size_t count, DType dtype, double value)
   }
 }
 
-// A pass that gives every block's target a new value: write(source, target, count, dtype).
-template <class Write>
-void write_blocks(const Work& work, Rounding rounding, const Write& write) noexcept {
-  work.for_each_block(Direction::kMirrored, rounding, [&](const Block& block, std::byte* buffer) {
-    const Span& span = block.span;
-    if (span.contiguous()) {
-      const std::size_t offset = block.first * item_size(span.dtype());
-      write(span.source + offset, span.target + offset, block.size, span.dtype());
-    } else {
-      pack(section(work, block), buffer);
-      write(buffer, buffer, block.size, span.dtype());
-      unpack(section(work, block), buffer);
-    }
-  });
-}
-
 }  // namespace
 
 Norms::Norms(const Work& work, Order order)
-    : work_(work), order_(order), blocks_(work.blocks(), &arena_) {}
+    : work_(work), order_(order), parts_(work.parts(), &arena_) {}
 
 void Norms::measure() noexcept {
   const KernelTable& table = kernels();
   const std::size_t kind = index(order_.kind);
   const auto measure_block = [&](const Block& block, std::byte* buffer) {
     const Span& span = block.span;
-    const std::byte* data = buffer;
-    if (span.contiguous()) {
-      data = span.source + block.first * item_size(span.dtype());
-    } else {
-      pack(section(work_, block), buffer);
-    }
     const DTypeKernels& of = table[span.dtype()];
     const NormKernel kernel = span.element.pair ? of.of_pairs[kind] : of.of_reals[kind];
-    kernel(data, block.size, order_.p, &blocks_[block.index]);
+    const Rows rows = read(work_, block, buffer);
+    for (std::size_t i = 0; i < block.units; ++i) {
+      kernel(rows.first + i * rows.stride, block.size, order_.p,
+             &parts_[block.part + i * block.parts]);
+    }
   };
   work_.for_each_block(Direction::kForward, Rounding::kNearest, measure_block);
 }
 
 double Norms::norm(double scale) const noexcept {
   const FpEnvironment environment(Rounding::kNearest);
-  return scaled_root(merge(blocks_, order_), order_, scale);
+  return scaled_root(merge(parts_, order_), order_, scale);
 }
 
 template <class Visit>
 void Norms::for_each_span(const Visit& visit) const noexcept {
   const FpEnvironment environment(Rounding::kNearest);
-  std::span<const Partial> rest(blocks_);
+  std::span<const Partial> rest(parts_);
   for (std::size_t i = 0; i < work_.spans().size(); ++i) {
-    const std::size_t count = Work::blocks_of(work_.spans()[i]);
+    const Cut cut(work_.spans()[i]);
+    const std::size_t count = cut.units * cut.parts;
     if (!visit(i, merge(rest.first(count), order_))) return;
     rest = rest.subspan(count);
   }
@@ -95,6 +74,18 @@ void Norms::array_norms(double* norms) const noexcept {
     norms[i] = scaled_root(sum, order_);
     return true;
   });
+}
+
+void Norms::unit_norms(double* norms) const noexcept {
+  const FpEnvironment environment(Rounding::kNearest);
+  std::span<const Partial> rest(parts_);
+  for (const Span& span : work_.spans()) {
+    const Cut cut(span);
+    for (std::size_t i = 0; i < cut.units; ++i) {
+      *norms++ = scaled_root(merge(rest.first(cut.parts), order_), order_);
+      rest = rest.subspan(cut.parts);
+    }
+  }
 }
 
 std::size_t Norms::first_nonfinite() const noexcept {
@@ -108,10 +99,11 @@ std::size_t Norms::first_nonfinite() const noexcept {
 
 void copy(const Work& work) noexcept {
   if (work.spans().in_place()) return;
-  write_blocks(work, Rounding::kNearest,
-               [](const std::byte* source, std::byte* target, std::size_t count, DType dtype) {
-                 std::memmove(target, source, count * item_size(dtype));
-               });
+  transform(work, Rounding::kNearest,
+            [](const std::byte* source, std::byte* target, std::size_t count, DType dtype) {
+              std::memmove(target, source, count * item_size(dtype));
+              return true;
+            });
 }
 
 void fill(const Work& work, double value) noexcept {
@@ -130,18 +122,82 @@ void fill(const Work& work, double value) noexcept {
 
 void scale(const Work& work, const DTypeSteps& factor, Rounding rounding) noexcept {
   const KernelTable& table = kernels();
-  write_blocks(work, rounding,
-               [&](const std::byte* source, std::byte* target, std::size_t count, DType dtype) {
-                 table[dtype].scale(source, target, count, factor[index(dtype)]);
-               });
+  transform(work, rounding,
+            [&](const std::byte* source, std::byte* target, std::size_t count, DType dtype) {
+              table[dtype].scale(source, target, count, factor[index(dtype)]);
+              return true;
+            });
+}
+
+void write(const Work& work, const ClipPlan& plan) noexcept {
+  switch (plan.action) {
+    case ClipPlan::Action::kKeep:
+      return copy(work);
+    case ClipPlan::Action::kFill:
+      return fill(work, plan.fill);
+    case ClipPlan::Action::kScale:
+      return scale(work, plan.steps, plan.rounding);
+  }
+}
+
+void write_numbers(const ClipPlan& plan, const std::byte* source, std::byte* target,
+                   std::size_t count, DType dtype) noexcept {
+  switch (plan.action) {
+    case ClipPlan::Action::kKeep:
+      if (source != target) std::memmove(target, source, count * item_size(dtype));
+      return;
+    case ClipPlan::Action::kFill:
+      return fill_items(target, count, dtype, plan.fill);
+    case ClipPlan::Action::kScale:
+      return kernels()[dtype].scale(source, target, count, plan.steps[index(dtype)]);
+  }
+}
+
+void write(const Work& work, const UnitPlans& plans) noexcept {
+  const bool in_place = work.spans().in_place();
+  const auto write_block = [&](const Block& block, std::byte* buffer) {
+    const Span& span = block.span;
+    const auto plan = [&](std::size_t row) {
+      return plans.plan(block.unit + (row - block.row), span.element);
+    };
+    const FpEnvironment environment(plans.rounding(span.element));
+    const std::size_t item = item_size(span.dtype());
+    if (span.contiguous()) {
+      const std::size_t unit_size = span.unit_size();
+      for (std::size_t row = block.row; row < block.row + block.units; ++row) {
+        const std::size_t offset = (row * unit_size + block.first) * item;
+        write_numbers(plan(row), span.source + offset, span.target + offset, block.size,
+                   span.dtype());
+      }
+      return;
+    }
+    // Only those that change.
+    std::size_t rows[kMostUnits];
+    Section changed = section(work, block);
+    changed.units = rows;
+    changed.unit_count = 0;
+    for (std::size_t row = block.row; row < block.row + block.units; ++row) {
+      const bool keep = in_place && plan(row).action == ClipPlan::Action::kKeep;
+      if (!keep) rows[changed.unit_count++] = row;
+    }
+    if (changed.unit_count == 0) return;
+    pack(changed, buffer);
+    for (std::size_t i = 0; i < changed.unit_count; ++i) {
+      std::byte* const unit = buffer + i * Work::pitch(span, block.size) * item;
+      write_numbers(plan(rows[i]), unit, unit, block.size, span.dtype());
+    }
+    unpack(changed, buffer);
+  };
+  work.for_each_block(Direction::kMirrored, Rounding::kNearest, write_block);
 }
 
 void clamp(const Work& work, double low, double high) noexcept {
   const KernelTable& table = kernels();
-  write_blocks(work, Rounding::kNearest,
-               [&](const std::byte* source, std::byte* target, std::size_t count, DType dtype) {
-                 table[dtype].clamp(source, target, count, low, high);
-               });
+  transform(work, Rounding::kNearest,
+            [&](const std::byte* source, std::byte* target, std::size_t count, DType dtype) {
+              table[dtype].clamp(source, target, count, low, high);
+              return true;
+            });
 }
 
 }  // namespace gradclip

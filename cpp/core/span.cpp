@@ -1,6 +1,7 @@
 #include "core/span.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 
 namespace gradclip {
 namespace {
@@ -16,8 +17,17 @@ void flip_negative(std::vector<Axis>& axes, const std::byte*& source, std::byte*
   }
 }
 
+std::size_t size_of(const std::vector<Axis>& axes) {
+  std::size_t size = 1;
+  for (const Axis& axis : axes) size *= axis.extent;
+  return size;
+}
+
 // Joins each axis with the next faster one where it continues it, in source and target alike.
+// Leaves out those along which there is one element only.
 void join_contiguous(std::vector<Axis>& axes) {
+  std::erase_if(axes, [](const Axis& axis) { return axis.extent == 1; });
+  if (axes.empty()) return;
   std::size_t kept = 0;
   for (std::size_t i = 1; i < axes.size(); ++i) {
     const auto extent = static_cast<std::ptrdiff_t>(axes[i].extent);
@@ -32,33 +42,78 @@ void join_contiguous(std::vector<Axis>& axes) {
   axes.resize(kept + 1);
 }
 
+// Whether joined axes lead from one item to the next in memory.
+bool runs_on(const std::vector<Axis>& axes, std::ptrdiff_t item) {
+  if (axes.empty()) return true;
+  return axes.size() == 1 && axes[0].source_stride == item && axes[0].target_stride == item;
+}
+
 }  // namespace
 
 bool SpanList::same(std::size_t i, const SpanList& other, std::size_t j) const noexcept {
   const Span& a = spans_[i];
   const Span& b = other[j];
   return a.source == b.source && a.target == b.target && a.size == b.size &&
-         a.element == b.element && a.ndim == b.ndim &&
+         a.units == b.units && a.element == b.element && a.ndim == b.ndim &&
          std::equal(axes(a), axes(a) + a.ndim, other.axes(b));
 }
 
 void SpanList::add_strided(const std::byte* source, std::byte* target, std::vector<Axis>& axes,
                            Element element) {
-  std::size_t count = 1;
-  for (const Axis& axis : axes) count *= axis.extent;
-  std::erase_if(axes, [](const Axis& axis) { return axis.extent == 1; });
-  if (count == 0 || axes.empty()) return add_contiguous(source, target, count, element);
+  std::vector<Axis> no_unit_axes;
+  add_units(source, target, no_unit_axes, axes, element);
+}
 
-  flip_negative(axes, source, target);
+void SpanList::add_units(const std::byte* source, std::byte* target, std::vector<Axis>& unit_axes,
+                         std::vector<Axis>& axes, Element element) {
+  order(axes, source, target);
+  add_joined(source, target, unit_axes, axes, element);
+}
+
+void SpanList::order(std::vector<Axis>& axes, const std::byte*& source, std::byte*& target) {
+  if (size_of(axes) != 0) flip_negative(axes, source, target);
   std::ranges::stable_sort(axes, std::ranges::greater{}, &Axis::source_stride);
-  join_contiguous(axes);
-  const auto item = static_cast<std::ptrdiff_t>(element.bytes());
-  if (axes.size() == 1 && axes[0].source_stride == item && axes[0].target_stride == item) {
-    return add_contiguous(source, target, count, element);
+}
+
+void SpanList::append(const SpanList& other) {
+  in_place_ &= other.in_place_;
+  for (Span span : other) {
+    span.first_axis += static_cast<std::uint32_t>(axes_.size());
+    spans_.push_back(span);
   }
-  Span& span = add(source, target, count, element);
-  span.ndim = static_cast<std::uint8_t>(axes.size());
+  axes_.insert(axes_.end(), other.axes_.begin(), other.axes_.end());
+}
+
+void SpanList::add_ordered(const std::byte* source, std::byte* target, std::vector<Axis>& axes,
+                           Element element) {
+  std::vector<Axis> no_unit_axes;
+  add_joined(source, target, no_unit_axes, axes, element);
+}
+
+void SpanList::add_joined(const std::byte* source, std::byte* target, std::vector<Axis>& unit_axes,
+                          std::vector<Axis>& axes, Element element) {
+  const std::size_t units = size_of(unit_axes);
+  const std::size_t unit_size = size_of(axes);
+  const auto add_one = [&]() -> Span& {
+    Span& span = add(source, target, units * unit_size, element);
+    span.units = units;
+    return span;
+  };
+  if (units * unit_size == 0) return void(add_one());
+
+  join_contiguous(axes);
+  join_contiguous(unit_axes);
+  const auto item = static_cast<std::ptrdiff_t>(element.bytes());
+  const auto unit_bytes = static_cast<std::ptrdiff_t>(unit_size) * item;
+  if (runs_on(axes, item) && runs_on(unit_axes, unit_bytes)) return void(add_one());
+
+  Span& span = add_one();
+  span.ndim = static_cast<std::uint8_t>(unit_axes.size() + axes.size());
+  span.unit_ndim = static_cast<std::uint8_t>(unit_axes.size());
+  span.interleaved = !axes.empty() && !unit_axes.empty() &&
+                     std::abs(unit_axes.back().source_stride) < axes.back().source_stride;
   span.first_axis = static_cast<std::uint32_t>(axes_.size());
+  axes_.insert(axes_.end(), unit_axes.begin(), unit_axes.end());
   axes_.insert(axes_.end(), axes.begin(), axes.end());
 }
 

@@ -32,6 +32,19 @@ struct Element {
   bool operator==(const Element&) const = default;
 };
 
+// What some arrays are made of.
+struct Contents {
+  bool half = false;     // some have 16 bits
+  bool widened = false;  // some are narrower than float64
+  bool pairs = false;    // some are of pairs
+
+  void add(Element element) noexcept {
+    half |= item_size(element.dtype) == 2;
+    widened |= element.dtype != DType::kFloat64;
+    pairs |= element.pair;
+  }
+};
+
 // One axis of an array that is not contiguous; strides in bytes, extents in elements.
 struct Axis {
   std::size_t extent;
@@ -44,17 +57,24 @@ struct Axis {
 // One array. Elements are read from source and written to target, which are the same memory when
 // the work is done in place. Contiguous arrays have no axes; others have theirs in SpanList::axes,
 // slowest first.
+//
+// An array is one unit, or as many of equal size, each of which has a norm of its own: the rows of
+// a matrix, say, or its columns.
 struct Span {
   const std::byte* source;
   std::byte* target;
   std::size_t size;  // numbers: both parts of a pair count
+  std::size_t units = 1;
   Element element;
   std::uint8_t ndim = 0;
+  std::uint8_t unit_ndim = 0;  // the first axes, which tell units apart
+  bool interleaved = false;    // neighbours in memory belong to different units
   std::uint32_t first_axis = 0;
 
   bool contiguous() const noexcept { return ndim == 0; }
   DType dtype() const noexcept { return element.dtype; }
   std::size_t bytes() const noexcept { return size * item_size(dtype()); }
+  std::size_t unit_size() const noexcept { return units == 1 ? size : units ? size / units : 0; }
 };
 
 class SpanList {
@@ -73,6 +93,17 @@ class SpanList {
   // `axes` changed.
   void add_strided(const std::byte* source, std::byte* target, std::vector<Axis>& axes,
                    Element element);
+  // An array of many units. They are visited in the order of unit_axes, slowest first, and the
+  // elements of each as those of an array of its own.
+  void add_units(const std::byte* source, std::byte* target, std::vector<Axis>& unit_axes,
+                 std::vector<Axis>& axes, Element element);
+  // An array whose elements are visited in the order of its axes as they are, slowest first.
+  void add_ordered(const std::byte* source, std::byte* target, std::vector<Axis>& axes,
+                   Element element);
+
+  void append(const SpanList& other);
+  // Flips negative axes and puts them in the order in which add_strided visits them.
+  static void order(std::vector<Axis>& axes, const std::byte*& source, std::byte*& target);
 
   // Every target is its source.
   bool in_place() const noexcept { return in_place_; }
@@ -96,6 +127,9 @@ class SpanList {
     span.element = element;
     return span;
   }
+
+  void add_joined(const std::byte* source, std::byte* target, std::vector<Axis>& unit_axes,
+                  std::vector<Axis>& axes, Element element);
 
   bool in_place_ = true;
   ArenaVector<Span> spans_;

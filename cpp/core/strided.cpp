@@ -7,30 +7,44 @@ namespace gradclip {
 namespace {
 
 // Calls copy(offset, stride, count) for each run along the fastest axis. Offsets are those of the
-// source or of the target, whichever stride is chosen.
+// source or of the target, whichever stride is chosen, from a unit's first element.
 template <std::ptrdiff_t Axis::*kStride, class Copy>
 void for_each_run(const Section& section, Copy copy) {
-  const std::size_t last = section.span.ndim - 1u;
+  const Axis* const axes = section.axes + section.span.unit_ndim;
+  const std::size_t ndim = section.span.ndim - section.span.unit_ndim;
+  if (ndim == 0) return copy(0, 0, section.count);  // units of one element
+  const std::size_t last = ndim - 1;
   std::size_t index[255];
   std::ptrdiff_t offset = 0;
-  for (std::size_t i = last + 1, rest = section.first; i-- > 0; rest /= section.axes[i].extent) {
-    index[i] = rest % section.axes[i].extent;
-    offset += static_cast<std::ptrdiff_t>(index[i]) * (section.axes[i].*kStride);
+  for (std::size_t i = ndim, rest = section.first; i-- > 0; rest /= axes[i].extent) {
+    index[i] = rest % axes[i].extent;
+    offset += static_cast<std::ptrdiff_t>(index[i]) * (axes[i].*kStride);
   }
   for (std::size_t left = section.count; left > 0;) {
-    const Axis& fastest = section.axes[last];
+    const Axis& fastest = axes[last];
     const std::size_t run = std::min(left, fastest.extent - index[last]);
     copy(offset, fastest.*kStride, run);
     left -= run;
     index[last] += run;
     offset += static_cast<std::ptrdiff_t>(run) * (fastest.*kStride);
-    for (std::size_t i = last; i > 0 && index[i] == section.axes[i].extent; --i) {
-      const auto extent = static_cast<std::ptrdiff_t>(section.axes[i].extent);
-      offset += section.axes[i - 1].*kStride - extent * (section.axes[i].*kStride);
+    for (std::size_t i = last; i > 0 && index[i] == axes[i].extent; --i) {
+      const auto extent = static_cast<std::ptrdiff_t>(axes[i].extent);
+      offset += axes[i - 1].*kStride - extent * (axes[i].*kStride);
       index[i] = 0;
       ++index[i - 1];
     }
   }
+}
+
+// Where a unit begins.
+template <std::ptrdiff_t Axis::*kStride>
+std::ptrdiff_t unit_offset(const Section& section, std::size_t unit) {
+  std::ptrdiff_t offset = 0;
+  for (std::size_t i = section.span.unit_ndim; i-- > 0; unit /= section.axes[i].extent) {
+    offset += static_cast<std::ptrdiff_t>(unit % section.axes[i].extent) *
+              (section.axes[i].*kStride);
+  }
+  return offset;
 }
 
 // memcpy of a constant size is one move, and may be misaligned.
@@ -44,21 +58,55 @@ void copy_strided(std::byte* to, std::ptrdiff_t to_stride, const std::byte* from
   for (; count > 0; --count, to += to_stride, from += from_stride) std::memcpy(to, from, kItem);
 }
 
+// Calls copy(offset, stride, place, count) for runs of elements of all units: `place` is that of
+// the first one in the buffer, in elements. Interleaved units take turns, so that each cache line
+// is fetched once.
+template <std::ptrdiff_t Axis::*kStride, class Copy>
+void for_each_unit_run(const Section& section, const Copy& copy) {
+  std::ptrdiff_t offsets[kMostUnits];
+  offsets[0] = 0;
+  for (std::size_t i = 0; section.units != nullptr && i < section.unit_count; ++i) {
+    offsets[i] = unit_offset<kStride>(section, section.units[i]);
+  }
+  if (section.span.interleaved) {
+    std::size_t place = 0;
+    for_each_run<kStride>(
+        section, [&](std::ptrdiff_t offset, std::ptrdiff_t stride, std::size_t count) {
+          for (; count > 0; --count, ++place, offset += stride) {
+            for (std::size_t i = 0; i < section.unit_count; ++i) {
+              copy(offsets[i] + offset, stride, i * section.pitch + place, 1);
+            }
+          }
+        });
+    return;
+  }
+  for (std::size_t i = 0; i < section.unit_count; ++i) {
+    std::size_t place = i * section.pitch;
+    for_each_run<kStride>(
+        section, [&](std::ptrdiff_t offset, std::ptrdiff_t stride, std::size_t count) {
+          copy(offsets[i] + offset, stride, place, count);
+          place += count;
+        });
+  }
+}
+
 template <std::size_t kItem>
 void pack_items(const Section& section, std::byte* buffer) {
-  for_each_run<&Axis::source_stride>(
-      section, [&](std::ptrdiff_t offset, std::ptrdiff_t stride, std::size_t count) {
-        copy_strided<kItem>(buffer, kItem, section.span.source + offset, stride, count);
-        buffer += count * kItem;
+  const std::byte* const source = section.span.source;
+  for_each_unit_run<&Axis::source_stride>(
+      section, [&](std::ptrdiff_t offset, std::ptrdiff_t stride, std::size_t place,
+                   std::size_t count) {
+        copy_strided<kItem>(buffer + place * kItem, kItem, source + offset, stride, count);
       });
 }
 
 template <std::size_t kItem>
 void unpack_items(const Section& section, const std::byte* buffer) {
-  for_each_run<&Axis::target_stride>(
-      section, [&](std::ptrdiff_t offset, std::ptrdiff_t stride, std::size_t count) {
-        copy_strided<kItem>(section.span.target + offset, stride, buffer, kItem, count);
-        buffer += count * kItem;
+  std::byte* const target = section.span.target;
+  for_each_unit_run<&Axis::target_stride>(
+      section, [&](std::ptrdiff_t offset, std::ptrdiff_t stride, std::size_t place,
+                   std::size_t count) {
+        copy_strided<kItem>(target + offset, stride, buffer + place * kItem, kItem, count);
       });
 }
 

@@ -5,12 +5,19 @@
 
 namespace gradclip {
 
-// Elements [first, first + count) of a strided span, in its visiting order; a pair is one.
+// In one section.
+inline constexpr std::size_t kMostUnits = 512;
+
+// Elements [first, first + count) of each of some units of a strided span, in its visiting order;
+// a pair is one. In the buffer the elements of a unit lie together, one unit after another.
 struct Section {
   const Span& span;
   const Axis* axes;
   std::size_t first;
   std::size_t count;
+  const std::size_t* units = nullptr;  // their numbers; null: there is one only
+  std::size_t unit_count = 1;          // at most kMostUnits
+  std::size_t pitch = 0;               // in the buffer, from a unit to the next one
 };
 
 // Reads a section's source into a buffer.

@@ -9,41 +9,101 @@
 #include "core/fp_environment.hpp"
 #include "core/pool.hpp"
 #include "core/span.hpp"
+#include "core/strided.hpp"
 
 namespace gradclip {
 
-// A block of at most kBlock numbers, whole pairs of them. Blocks are counted from each span's
-// start, and `index` over all spans.
+// A block of at most kBlock numbers, whole pairs of them: `size` numbers from `first` on of each
+// of `units` units. Blocks are counted from each unit's start.
+//
+// What blocks hold of a unit are its parts. They and the units are numbered over all spans.
 struct Block {
   const Span& span;
   std::size_t first;
   std::size_t size;
-  std::size_t index;
+  std::size_t part;        // the first unit's
+  std::size_t unit = 0;    // the first one
+  std::size_t row = 0;     // that unit's number within the span
+  std::size_t units = 1;
+  std::size_t parts = 1;   // of a unit: how far the next unit's part is
+};
+
+// How a span is cut into blocks: a matrix, whose rows are units, into tiles, row by row.
+struct Cut {
+  struct Tile {
+    std::size_t row, rows;  // units
+    std::size_t part;       // of each
+    std::size_t first, size;
+  };
+
+  explicit Cut(const Span& span) noexcept
+      : units(span.units), unit_size(span.size), parts((span.size + kBlock - 1) / kBlock) {
+    if (units != 1) cut_units(span);
+  }
+
+  std::size_t blocks() const noexcept {
+    return units == 1 ? parts : parts * ((units + rows - 1) / rows);
+  }
+  // Calls visit(block, tile) for blocks [block, stop).
+  template <class Visit>
+  void for_each(std::size_t block, std::size_t stop, const Visit& visit) const {
+    std::size_t row = block == 0 ? 0 : block / parts * rows;
+    std::size_t part = block == 0 ? 0 : block % parts;
+    for (; block < stop; ++block) {
+      const std::size_t first = part * columns;
+      visit(block, Tile{row, std::min(rows, units - row), part, first,
+                        std::min(columns, unit_size - first)});
+      if (++part == parts) {
+        part = 0;
+        row += rows;
+      }
+    }
+  }
+
+  std::size_t units;      // of the span
+  std::size_t unit_size;  // in numbers
+  std::size_t parts;      // of a unit
+  std::size_t rows = 1;   // a block's units
+  std::size_t columns = kBlock;  // and their numbers
+
+ private:
+  void cut_units(const Span& span) noexcept;
+};
+
+// As many threads as so much work, in bytes that are only read, pays for.
+int threads_for(std::size_t effort) noexcept;
+
+struct WorkOptions {
+  std::size_t cost = 1;     // how many times as long as reading the spans a pass over them takes
+  bool whole_units = false;  // a chunk never holds a part of a unit only
+  std::size_t buffers = 0;  // for each worker, also if all spans are contiguous
 };
 
 // Cuts a list of spans into chunks of about 1 MiB of whole blocks, on as many threads as that
 // pays for, and owns all the memory that passes over it need. Refers to the spans it is given.
 class Work {
  public:
-  // `cost`: how many times as long as reading them a pass over the spans takes.
-  explicit Work(const SpanList& spans, std::size_t cost = 1);
+  explicit Work(const SpanList& spans, std::size_t cost = 1) : Work(spans, WorkOptions{cost}) {}
+  Work(const SpanList& spans, WorkOptions options);
 
   const SpanList& spans() const noexcept { return spans_; }
-  std::size_t blocks() const noexcept { return blocks_; }
+  std::size_t parts() const noexcept { return parts_; }
+  std::size_t units() const noexcept { return units_; }
   std::size_t bytes() const noexcept { return bytes_; }
+  std::size_t buffer_bytes() const noexcept { return buffer_bytes_; }
   // In terms of bytes that are only read.
   std::size_t effort() const noexcept { return bytes_ * cost_; }
-  // Some span is of 16 bits; some is narrower than float64; some is of pairs.
-  bool half() const noexcept { return half_; }
-  bool widened() const noexcept { return widened_; }
-  bool pairs() const noexcept { return pairs_; }
-  static std::size_t blocks_of(const Span& span) noexcept {
-    return (span.size + kBlock - 1) / kBlock;
+  const Contents& contents() const noexcept { return contents_; }
+  static constexpr std::size_t kBufferBytes = kBlock * sizeof(double);
+  // How far units are apart in a buffer, in numbers. Not by a multiple of 4 KiB if they are packed
+  // in turns, or all would fall into the same sets of a cache.
+  static std::size_t pitch(const Span& span, std::size_t count) noexcept {
+    return span.interleaved ? count + 64 / item_size(span.dtype()) : count;
   }
 
   // Calls visit(block, buffer) for every block, a chunk's blocks in order and in one thread, in
-  // the floating-point environment asked for. `buffer` holds a block and is the worker's own; it
-  // is null if all spans are contiguous.
+  // the floating-point environment asked for. `buffer` holds a block, or as many as were asked for,
+  // and is the worker's own; it is null if all spans are contiguous and none were.
   template <class Visit>
   void for_each_block(Direction direction, Rounding rounding, const Visit& visit) const noexcept {
     struct Context {
@@ -65,37 +125,43 @@ class Work {
   struct Start {
     std::size_t span;
     std::size_t block;  // within the span
-    std::size_t index;  // over all spans
+    std::size_t part;   // the span's first one
+    std::size_t unit;   // the span's first one
   };
 
   template <class Visit>
   void visit_chunk(std::size_t chunk, const Visit& visit, std::byte* buffer) const {
-    auto [span, block, index] = chunks_[chunk];
-    for (const std::size_t end = chunks_[chunk + 1].index; index < end; ++span, block = 0) {
+    auto [span, block, part, unit] = chunks_[chunk];
+    const Start& end = chunks_[chunk + 1];
+    for (; span < end.span || (span == end.span && block < end.block); ++span, block = 0) {
       const Span& current = spans_[span];
-      for (std::size_t first = block * kBlock; first < current.size && index < end;
-           first += kBlock, ++index) {
-        visit(Block{current, first, std::min(kBlock, current.size - first), index}, buffer);
-      }
+      const Cut cut(current);
+      const std::size_t stop = span == end.span ? end.block : cut.blocks();
+      cut.for_each(block, stop, [&](std::size_t, const Cut::Tile& tile) {
+        visit(Block{current, tile.first, tile.size, part + tile.row * cut.parts + tile.part,
+                    unit + tile.row, tile.row, tile.rows, cut.parts},
+              buffer);
+      });
+      part += cut.units * cut.parts;
+      unit += cut.units;
     }
   }
 
   std::byte* buffer(int worker) const noexcept {
     if (buffers_.empty()) return nullptr;
-    return buffers_.data() + static_cast<std::size_t>(worker) * kBufferBytes;
+    return buffers_.data() + static_cast<std::size_t>(worker) * buffers_of_worker_ * buffer_bytes_;
   }
 
-  void cut(std::size_t chunk_bytes);
-
-  static constexpr std::size_t kBufferBytes = kBlock * sizeof(double);
+  void cut(std::size_t chunk_bytes, bool whole_units);
 
   const SpanList& spans_;
-  std::size_t blocks_ = 0;
+  std::size_t parts_ = 0;
+  std::size_t units_ = 0;
   std::size_t bytes_ = 0;
   std::size_t cost_;
-  bool half_ = false;
-  bool widened_ = false;
-  bool pairs_ = false;
+  std::size_t buffers_of_worker_;
+  std::size_t buffer_bytes_ = kBufferBytes;
+  Contents contents_;
   int threads_ = 1;
   Arena<128> arena_;
   ArenaVector<Start> chunks_{&arena_};  // one more than there are: the end

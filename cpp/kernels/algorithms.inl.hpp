@@ -10,14 +10,18 @@
 //     max(x, y)                                  of numbers that are not negative; NaN is largest
 //     fma(x, y, z) = x·y + z and fms(x, y, z) = x·y − z, rounded once
 //     add_square(x, sum) = sum + x·x where x·x is exact, so fused or not is the same
+//     above(x, y)                                1 where x > y, else 0
 //     swap_pairs                                 lanes 1, 0, 3, 2, …; not if kWidth is 1
 //     sum(vector)                                as the tree of sum_lanes
 //     template <class T> Row<T>                  Row::kWidth elements T, as Compute, for writing
+//     Row<Compute>::widen(p, T{})                as many elements T in order
 //   };
 
+#include "kernels/counts.inl.hpp"
 #include "kernels/maxima.inl.hpp"
 #include "kernels/sums.inl.hpp"
 #include "kernels/terms.inl.hpp"
+#include "kernels/updates.inl.hpp"
 #include "kernels/writes.inl.hpp"
 
 // In the order of OrderKind. There are no complex numbers of 16-bit parts.
@@ -27,11 +31,17 @@ constexpr DTypeKernels kernels_of() {
       {sum<T, Magnitudes>, sum<T, Squares>, max_of_reals<T>, sum_powers<T, false>},
       {},
       scale_by<T>,
-      clamp_to<T>};
+      clamp_to<T>,
+      count_outside<T>,
+      count_specials<T, false>,
+      nullptr,
+      add_scaled<T>,
+      update_parameters<T>};
   if constexpr (sizeof(T) > 2) {
     const NormKernel of_pairs[] = {sum<T, Moduli>, sum<T, Squares>, max_of_pairs<T>,
                                    sum_powers<T, true>};
     for (std::size_t k = 0; k < kOrderKindCount; ++k) kernels.of_pairs[k] = of_pairs[k];
+    kernels.count_pairs = count_specials<T, true>;
   }
   return kernels;
 }

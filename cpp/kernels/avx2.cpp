@@ -6,6 +6,11 @@
 namespace gradclip {
 namespace {
 
+__m128i load_128(const std::byte* p) {
+  return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+}
+void store_128(std::byte* p, __m128i v) { _mm_storeu_si128(reinterpret_cast<__m128i*>(p), v); }
+
 template <class T>
 struct Avx2Row;
 
@@ -19,6 +24,12 @@ struct Avx2Row<float> {
   static void store(std::byte* p, __m256 v) { _mm256_storeu_ps(reinterpret_cast<float*>(p), v); }
   static __m256 broadcast(float x) { return _mm256_set1_ps(x); }
   static __m256 mul(__m256 a, __m256 b) { return _mm256_mul_ps(a, b); }
+  static __m256 fma(__m256 a, __m256 b, __m256 c) { return _mm256_fmadd_ps(a, b, c); }
+  static __m256 widen(const std::byte* p, float) { return load(p); }
+  static __m256 widen(const std::byte* p, Float16) { return _mm256_cvtph_ps(load_128(p)); }
+  static __m256 widen(const std::byte* p, Bfloat16) {
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(load_128(p)), 16));
+  }
   static __m256 max(__m256 v, __m256 bound) { return _mm256_max_ps(bound, v); }
   static __m256 min(__m256 v, __m256 bound) { return _mm256_min_ps(bound, v); }
 };
@@ -33,14 +44,11 @@ struct Avx2Row<double> {
   static void store(std::byte* p, __m256d v) { _mm256_storeu_pd(reinterpret_cast<double*>(p), v); }
   static __m256d broadcast(double x) { return _mm256_set1_pd(x); }
   static __m256d mul(__m256d a, __m256d b) { return _mm256_mul_pd(a, b); }
+  static __m256d fma(__m256d a, __m256d b, __m256d c) { return _mm256_fmadd_pd(a, b, c); }
+  static __m256d widen(const std::byte* p, double) { return load(p); }
   static __m256d max(__m256d v, __m256d bound) { return _mm256_max_pd(bound, v); }
   static __m256d min(__m256d v, __m256d bound) { return _mm256_min_pd(bound, v); }
 };
-
-__m128i load_128(const std::byte* p) {
-  return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
-}
-void store_128(std::byte* p, __m128i v) { _mm_storeu_si128(reinterpret_cast<__m128i*>(p), v); }
 
 template <>
 struct Avx2Row<Float16> : Avx2Row<float> {
@@ -70,6 +78,9 @@ struct Avx2Row<Bfloat16> {
   static __m256 broadcast(float x) { return _mm256_set1_ps(x); }
   static Halves mul(Halves a, __m256 b) {
     return {_mm256_mul_ps(a.even, b), _mm256_mul_ps(a.odd, b)};
+  }
+  static Halves fma(Halves a, __m256 b, Halves c) {
+    return {_mm256_fmadd_ps(a.even, b, c.even), _mm256_fmadd_ps(a.odd, b, c.odd)};
   }
   static Halves max(Halves v, __m256 bound) {
     return {_mm256_max_ps(bound, v.even), _mm256_max_ps(bound, v.odd)};
@@ -124,6 +135,9 @@ struct Isa {
   static Vector max(Vector a, Vector b) {
     const __m256i larger = _mm256_cmpgt_epi64(_mm256_castpd_si256(a), _mm256_castpd_si256(b));
     return _mm256_blendv_pd(b, a, _mm256_castsi256_pd(larger));
+  }
+  static Vector above(Vector a, Vector b) {
+    return _mm256_and_pd(_mm256_cmp_pd(a, b, _CMP_GT_OQ), _mm256_set1_pd(1.0));
   }
   static Vector sqrt(Vector x) { return _mm256_sqrt_pd(x); }
   static Vector swap_pairs(Vector x) { return _mm256_permute_pd(x, 0b0101); }

@@ -14,6 +14,11 @@
 namespace gradclip {
 namespace {
 
+__m256i load_256(const std::byte* p) {
+  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+}
+void store_256(std::byte* p, __m256i v) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v); }
+
 template <class T>
 struct Avx512Row;
 
@@ -25,6 +30,12 @@ struct Avx512Row<float> {
   static void store(std::byte* p, __m512 v) { _mm512_storeu_ps(p, v); }
   static __m512 broadcast(float x) { return _mm512_set1_ps(x); }
   static __m512 mul(__m512 a, __m512 b) { return _mm512_mul_ps(a, b); }
+  static __m512 fma(__m512 a, __m512 b, __m512 c) { return _mm512_fmadd_ps(a, b, c); }
+  static __m512 widen(const std::byte* p, float) { return load(p); }
+  static __m512 widen(const std::byte* p, Float16) { return _mm512_cvtph_ps(load_256(p)); }
+  static __m512 widen(const std::byte* p, Bfloat16) {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(load_256(p)), 16));
+  }
   static __m512 max(__m512 v, __m512 bound) { return _mm512_max_ps(bound, v); }
   static __m512 min(__m512 v, __m512 bound) { return _mm512_min_ps(bound, v); }
 };
@@ -37,14 +48,11 @@ struct Avx512Row<double> {
   static void store(std::byte* p, __m512d v) { _mm512_storeu_pd(p, v); }
   static __m512d broadcast(double x) { return _mm512_set1_pd(x); }
   static __m512d mul(__m512d a, __m512d b) { return _mm512_mul_pd(a, b); }
+  static __m512d fma(__m512d a, __m512d b, __m512d c) { return _mm512_fmadd_pd(a, b, c); }
+  static __m512d widen(const std::byte* p, double) { return load(p); }
   static __m512d max(__m512d v, __m512d bound) { return _mm512_max_pd(bound, v); }
   static __m512d min(__m512d v, __m512d bound) { return _mm512_min_pd(bound, v); }
 };
-
-__m256i load_256(const std::byte* p) {
-  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
-}
-void store_256(std::byte* p, __m256i v) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v); }
 
 template <>
 struct Avx512Row<Float16> : Avx512Row<float> {
@@ -73,6 +81,9 @@ struct Avx512Row<Bfloat16> {
   static __m512 broadcast(float x) { return _mm512_set1_ps(x); }
   static Halves mul(Halves a, __m512 b) {
     return {_mm512_mul_ps(a.even, b), _mm512_mul_ps(a.odd, b)};
+  }
+  static Halves fma(Halves a, __m512 b, Halves c) {
+    return {_mm512_fmadd_ps(a.even, b, c.even), _mm512_fmadd_ps(a.odd, b, c.odd)};
   }
   static Halves max(Halves v, __m512 bound) {
     return {_mm512_max_ps(bound, v.even), _mm512_max_ps(bound, v.odd)};
@@ -124,6 +135,9 @@ struct Isa {
   // As integers, which have the same order, and NaN on top.
   static Vector max(Vector a, Vector b) {
     return _mm512_castsi512_pd(_mm512_max_epi64(_mm512_castpd_si512(a), _mm512_castpd_si512(b)));
+  }
+  static Vector above(Vector a, Vector b) {
+    return _mm512_maskz_mov_pd(_mm512_cmp_pd_mask(a, b, _CMP_GT_OQ), _mm512_set1_pd(1.0));
   }
   static Vector sqrt(Vector x) { return _mm512_sqrt_pd(x); }
   static Vector swap_pairs(Vector x) { return _mm512_permute_pd(x, 0b01010101); }

@@ -51,7 +51,6 @@ double largest_magnitude(const std::byte* x, std::size_t n, double scale) {
 // Lane by lane: the C library's pow takes 10 ns, whatever is around it.
 template <class T, bool kPairs>
 void sum_powers(const std::byte* x, std::size_t n, double p, Partial* partial) {
-  constexpr double kLargest = 0x1.fffffffffffffp1023;
   const double most = max_abs<T>(x, n);
   const bool finite_and_not_zero = most > 0.0 && most <= kLargest;
   if (!finite_and_not_zero) {

@@ -1,6 +1,8 @@
 // Rows of kLanes elements as vectors of float64, and what the lanes come to.
 #pragma once
 
+constexpr double kLargest = 0x1.fffffffffffffp1023;
+
 // Vectors in a row of kLanes lanes.
 constexpr std::size_t kVectors = kLanes / Isa::kWidth;
 

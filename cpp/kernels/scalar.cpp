@@ -74,6 +74,13 @@ struct ScalarRow {
   }
   static Compute broadcast(Compute value) { return value; }
   static Compute mul(Compute a, Compute b) { return a * b; }
+  // The C library's, if it must be: right on processors without the instruction as well.
+  static float fma(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
+  static double fma(double a, double b, double c) { return __builtin_fma(a, b, c); }
+  template <class Narrow>
+  static Compute widen(const std::byte* p, Narrow) {
+    return ScalarRow<Narrow>::load(p);
+  }
   static Compute max(Compute v, Compute bound) { return v < bound ? bound : v; }
   static Compute min(Compute v, Compute bound) { return v > bound ? bound : v; }
 };
@@ -99,6 +106,7 @@ struct Isa {
     const auto bits = [](double x) { return __builtin_bit_cast(std::uint64_t, x); };
     return bits(a) > bits(b) ? a : b;
   }
+  static double above(double a, double b) { return a > b ? 1.0 : 0.0; }
   static double sqrt(double x) { return __builtin_sqrt(x); }
   // Not fabs, which GCC leaves out around a square root: that of a negative NaN is one.
   static double abs(double x) {

@@ -55,6 +55,27 @@ struct Steps {
   double second = 1.0;
 };
 
+// How many numbers of a block are what; pairs count once, as NaN if a part is NaN, else as inf if a
+// part is inf.
+struct Counts {
+  std::size_t zeros = 0;
+  std::size_t nans = 0;
+  std::size_t infs = 0;
+};
+using CountKernel = void (*)(const std::byte* x, std::size_t n, Counts* counts);
+
+// A step of stochastic gradient descent. With d = factor · gradient + weight_decay · parameter,
+// velocity = momentum · velocity + d, and the parameter loses lr times that, or times d + momentum ·
+// velocity if it is Nesterov's; without a velocity, lr · d.
+struct SgdStep {
+  Steps factor;
+  double lr;
+  double momentum;
+  double weight_decay;
+  bool nesterov;
+  bool no_gradient;  // taken as zeros, whatever it holds
+};
+
 // Takes one block, n ≤ kBlock elements at x. Written straight to where it stays: a Partial
 // returned and then copied stalls on its own stores, 6 ns. `p` is read for kPower only.
 using NormKernel = void (*)(const std::byte* x, std::size_t n, double p, Partial* partial);
@@ -70,6 +91,16 @@ struct DTypeKernels {
   // out[i] = low if x[i] is below it, high if above that, else x[i]; x and out as for scale. The
   // bounds are rounded to the compute type and then, to nearest, to the dtype.
   void (*clamp)(const std::byte* x, std::byte* out, std::size_t n, double low, double high);
+  // How many of x are below low or above high.
+  std::size_t (*count_outside)(const std::byte* x, std::size_t n, double low, double high);
+  CountKernel count_reals;
+  CountKernel count_pairs;
+  // sum[i] += x[i] · factor, rounded once, to nearest; sums are of the compute type.
+  void (*add_scaled)(const std::byte* x, std::byte* sum, std::size_t n, Steps factor);
+  // Rounds to nearest, in the compute type, each product with the sum that it is added to; what is
+  // stored is rounded to the dtype. `velocity` may be null. The three are disjoint.
+  void (*sgd)(const std::byte* gradient, std::byte* parameter, std::byte* velocity, std::size_t n,
+              const SgdStep& step);
 };
 
 struct KernelTable {

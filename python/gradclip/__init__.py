@@ -15,33 +15,53 @@ from gradclip._config import show_config
 from gradclip._gradclip import (
     NonFiniteNormError,
     __version__,
+    adaptive_grad_clip_,
     array_norms,
     clip_by_global_norm,
     clip_by_global_norm_,
+    clip_by_norm,
+    clip_by_norm_,
+    clip_by_value,
+    clip_by_value_,
+    clip_per_example_,
+    clip_per_example_sum,
     clip_with_norm_,
     get_num_threads,
     global_norm,
     scale_,
     set_num_threads,
+    sgd_step_,
 )
+from gradclip._stats import GradStats, grad_stats
 from gradclip._threads import threads
 
 __all__ = [
+    "GradStats",
     "NonFiniteNormError",
     "__version__",
+    "adaptive_grad_clip_",
     "array_norms",
     "clip_by_global_norm",
     "clip_by_global_norm_",
+    "clip_by_norm",
+    "clip_by_norm_",
+    "clip_by_value",
+    "clip_by_value_",
+    "clip_per_example_",
+    "clip_per_example_sum",
     "clip_with_norm_",
     "get_num_threads",
     "global_norm",
+    "grad_stats",
     "scale_",
     "set_num_threads",
+    "sgd_step_",
     "show_config",
     "threads",
 ]
 
 # Public names are this package's, wherever they are defined.
+GradStats.__module__ = grad_stats.__module__ = __name__
 show_config.__module__ = threads.__module__ = __name__
 
 

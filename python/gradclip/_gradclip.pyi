@@ -1,5 +1,5 @@
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, Protocol, SupportsFloat, SupportsIndex, TypeAlias, TypeVar
+from typing import Any, Literal, Protocol, SupportsFloat, SupportsIndex, TypeAlias, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ _Arrays: TypeAlias = _Array | Sequence[_Arrays | None] | Mapping[Any, _Arrays | 
 _ArraysT = TypeVar("_ArraysT", bound=_Arrays)
 _Leaf: TypeAlias = _Array | _Tensor
 _Grads: TypeAlias = _Leaf | Sequence[_Grads | None] | Mapping[Any, _Grads | None]
+_GradsT = TypeVar("_GradsT", bound=_Grads)
 _MaxNorm: TypeAlias = SupportsFloat | Callable[[float], SupportsFloat]
 _NonFinite: TypeAlias = Literal["raise", "skip", "zero", "propagate"]
 
@@ -43,6 +44,78 @@ def clip_by_global_norm(
     inv_scale: SupportsFloat = 1.0,
     nonfinite: _NonFinite = "raise",
 ) -> tuple[_ArraysT, float]: ...
+@overload
+def clip_by_norm_(
+    grads: _Grads,
+    max_norm: SupportsFloat,
+    *,
+    ord: SupportsFloat = 2.0,
+    axis: None = None,
+    eps: SupportsFloat = 0.0,
+    nonfinite: _NonFinite = "raise",
+) -> NDArray[np.float64]: ...
+@overload
+def clip_by_norm_(
+    grads: _Grads,
+    max_norm: SupportsFloat,
+    *,
+    ord: SupportsFloat = 2.0,
+    axis: SupportsIndex | tuple[SupportsIndex, ...],
+    eps: SupportsFloat = 0.0,
+    nonfinite: _NonFinite = "raise",
+) -> list[NDArray[np.float64]]: ...
+@overload
+def clip_by_norm(
+    grads: _ArraysT,
+    max_norm: SupportsFloat,
+    *,
+    ord: SupportsFloat = 2.0,
+    axis: None = None,
+    eps: SupportsFloat = 0.0,
+    nonfinite: _NonFinite = "raise",
+) -> tuple[_ArraysT, NDArray[np.float64]]: ...
+@overload
+def clip_by_norm(
+    grads: _ArraysT,
+    max_norm: SupportsFloat,
+    *,
+    ord: SupportsFloat = 2.0,
+    axis: SupportsIndex | tuple[SupportsIndex, ...],
+    eps: SupportsFloat = 0.0,
+    nonfinite: _NonFinite = "raise",
+) -> tuple[_ArraysT, list[NDArray[np.float64]]]: ...
+def clip_by_value_(grads: _Grads, low: SupportsFloat, high: SupportsFloat) -> int: ...
+def clip_by_value(
+    grads: _ArraysT, low: SupportsFloat, high: SupportsFloat
+) -> tuple[_ArraysT, int]: ...
+def adaptive_grad_clip_(
+    grads: _Grads,
+    params: _Grads,
+    clipping: SupportsFloat = 0.01,
+    *,
+    eps: SupportsFloat = 1e-3,
+    axis: SupportsIndex | tuple[SupportsIndex, ...] | None = None,
+) -> int: ...
+def clip_per_example_(
+    grads: _Grads, max_norm: SupportsFloat, *, nonfinite: _NonFinite = "raise"
+) -> NDArray[np.float64]: ...
+def clip_per_example_sum(
+    grads: _GradsT, max_norm: SupportsFloat, *, nonfinite: _NonFinite = "raise"
+) -> tuple[_GradsT, NDArray[np.float64]]: ...
+def sgd_step_(
+    params: _Grads,
+    grads: _Grads,
+    lr: SupportsFloat,
+    *,
+    max_norm: _MaxNorm | None = None,
+    momentum: SupportsFloat = 0.0,
+    nesterov: bool = False,
+    velocity: _Grads | None = None,
+    weight_decay: SupportsFloat = 0.0,
+    inv_scale: SupportsFloat = 1.0,
+    nonfinite: _NonFinite = "raise",
+) -> float: ...
+def _grad_stats(grads: _Grads) -> tuple[Any, ...]: ...
 def clip_with_norm_(
     grads: _Grads,
     max_norm: SupportsFloat,

@@ -108,7 +108,7 @@ TEST_CASE("a norm up to max_norm leaves every byte, and is copied elsewhere") {
     Arrays target = list({0, 0, 0, 0}, DType::kFloat64);
     const SpanList spans = arrays.spans_into(target);
     const Work work(spans);
-    write(work, plan_clip(5.0, max_norm, {}, precision(work, Order{})));
+    write(work, plan_clip(5.0, max_norm, {}, precision(work.contents(), Order{})));
     CHECK(target.same_bytes(before));
   }
 }

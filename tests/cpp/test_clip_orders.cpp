@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "core/clip.hpp"
+#include "core/passes.hpp"
 #include "support/arrays.hpp"
 #include "support/clips.hpp"
 #include "support/products.hpp"

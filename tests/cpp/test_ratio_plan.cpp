@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "core/clip.hpp"
+#include "core/passes.hpp"
 #include "core/fp_environment.hpp"
 #include "support/arrays.hpp"
 #include "support/clips.hpp"
@@ -98,7 +99,7 @@ ClipPlan clip_by_ratio(Arrays& arrays, double max_norm, double eps) {
   const double norm = norm_of(arrays);
   const SpanList spans = arrays.spans();
   const Work work(spans);
-  const ClipPlan plan = plan_ratio(norm, max_norm, eps, precision(work, Order{}));
+  const ClipPlan plan = plan_ratio(norm, max_norm, eps, precision(work.contents(), Order{}));
   write(work, plan);
   return plan;
 }
@@ -149,7 +150,7 @@ Values written(const Values& values, DType dtype, double norm, double max_norm, 
   arrays.add(values, dtype, 1, 2);
   const SpanList spans = arrays.spans();
   const Work work(spans);
-  write(work, plan_ratio(norm, max_norm, eps, precision(work, Order{})));
+  write(work, plan_ratio(norm, max_norm, eps, precision(work.contents(), Order{})));
   return arrays.read(0);
 }
 
@@ -199,7 +200,7 @@ TEST_CASE("a norm that was rounded down keeps the bound with the slack for it") 
     const double max_norm = rounded * random.positive(-20, -2);
     const SpanList spans = arrays.spans();
     const Work work(spans);
-    Precision bound = precision(work, Order{});
+    Precision bound = precision(work.contents(), Order{});
     bound.slack += 0x1.0001p-24;
     write(work, plan_ratio(rounded, max_norm, 0.0, bound));
     const Exact most = static_cast<Exact>(max_norm);

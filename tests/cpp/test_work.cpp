@@ -61,18 +61,18 @@ void check_blocks(const std::vector<Shape>& shapes, std::size_t cost = 1) {
     CAPTURE(threads);
     const Threads limit(threads);
     const Work work(spans, cost);
-    CHECK(work.blocks() == expected.size());
+    CHECK(work.parts() == expected.size());
     for (const Direction direction : {Direction::kForward, Direction::kMirrored}) {
       std::vector<std::atomic<int>> visits(expected.size());
       std::atomic<int> wrong{0};
       work.for_each_block(direction, Rounding::kNearest, [&](const Block& block, std::byte*) {
-        if (block.index >= expected.size()) {
+        if (block.part >= expected.size()) {
           ++wrong;
           return;
         }
-        const auto& [span, first, size] = expected[block.index];
+        const auto& [span, first, size] = expected[block.part];
         wrong += &block.span != span || block.first != first || block.size != size;
-        ++visits[block.index];
+        ++visits[block.part];
       });
       CHECK(wrong.load() == 0);
       for (const auto& visited : visits) wrong += visited.load() != 1;
@@ -149,7 +149,7 @@ TEST_CASE("strided spans get a buffer that no other thread has at the time") {
     std::atomic<int> wrong{0};
     work.for_each_block(Direction::kForward, Rounding::kNearest,
                         [&](const Block& block, std::byte* buffer) {
-                          const auto mark = static_cast<std::byte>(block.index);
+                          const auto mark = static_cast<std::byte>(block.part);
                           constexpr std::size_t kBytes = kBlock * sizeof(double);
                           std::fill_n(buffer, kBytes, mark);
                           for (std::size_t i = 0; i < kBytes; ++i) wrong += buffer[i] != mark;
@@ -171,19 +171,19 @@ TEST_CASE("contiguous spans need no buffer") {
 TEST_CASE("bytes add up, and any narrow span widens the bound") {
   const SpanList narrow = spans_of({{3}, {5, {DType::kFloat64}}});
   CHECK(Work(narrow).bytes() == 52);
-  CHECK(Work(narrow).widened());
+  CHECK(Work(narrow).contents().widened);
   const SpanList wide = spans_of({{3, {DType::kFloat64}}, {5, {DType::kFloat64}, true}});
   CHECK(Work(wide).bytes() == 64);
-  CHECK(!Work(wide).widened());
+  CHECK(!Work(wide).contents().widened);
 }
 
 TEST_CASE("a list knows of its narrow spans, its 16-bit ones and its pairs") {
   for (const Element element : kElements) {
     const SpanList spans = spans_of({{3, {DType::kFloat64}}, {5, element}, {1, {DType::kFloat64}}});
     const Work work(spans);
-    CHECK(work.widened() == (element.dtype != DType::kFloat64));
-    CHECK(work.half() == (item_size(element.dtype) == 2));
-    CHECK(work.pairs() == element.pair);
+    CHECK(work.contents().widened == (element.dtype != DType::kFloat64));
+    CHECK(work.contents().half == (item_size(element.dtype) == 2));
+    CHECK(work.contents().pairs == element.pair);
     CHECK(work.bytes() == 32 + 5 * element.bytes());
   }
 }

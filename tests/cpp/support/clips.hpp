@@ -21,7 +21,7 @@ inline double clip(Arrays& arrays, double max_norm, ClipOptions options = {},
   const double norm = norm_of(arrays, options.inv_scale, order);
   const SpanList spans = arrays.spans();
   const Work work(spans);
-  const ClipPlan plan = plan_clip(norm, max_norm, options, precision(work, order));
+  const ClipPlan plan = plan_clip(norm, max_norm, options, precision(work.contents(), order));
   write(work, plan);
   return plan.factor;
 }
