@@ -18,7 +18,7 @@ constexpr double kOrders[] = {0.5, 1.0, 2.0, 3.0, 7.5, 1000.0, kInfinity};
 
 Precision precision_of(Arrays arrays, double p) {
   const SpanList spans = arrays.spans();
-  return precision(Work(spans), Order::of(p));
+  return precision(Work(spans).contents(), Order::of(p));
 }
 
 Arrays list(std::initializer_list<Element> elements) {
