@@ -223,8 +223,7 @@ PyObject* clip_per_example_sum(PyObject* const* args, Py_ssize_t count, PyObject
   const Work of_sums(sums.spans());
   py::array_t<double> result(static_cast<py::ssize_t>(examples));
   const std::span<double> norms(result.mutable_data(), examples);
-  without_gil(2 * batch.bytes(),
-              [&] { batch.sum(call.max_norm, call.nonfinite, of_sums, norms); });
+  without_gil(2 * batch.bytes(), [&] { batch.sum(call.max_norm, call.nonfinite, of_sums, norms); });
   if (call.nonfinite == NonFinite::kRaise) refuse_nonfinite_examples(norms, batch, leaves);
   return PyTuple_Pack(2, nesting.ptr(), result.ptr());
 }

@@ -302,8 +302,7 @@ std::string Leaves::place_in_nesting(Place place) const {
 }
 
 bool Leaves::is_none_at(const std::string& place) const {
-  return std::ranges::any_of(nones_,
-                             [&](Place none) { return place_in_nesting(none) == place; });
+  return std::ranges::any_of(nones_, [&](Place none) { return place_in_nesting(none) == place; });
 }
 
 bool Leaves::is_torch_tensor(std::size_t leaf) const noexcept {

@@ -97,8 +97,7 @@ class Leaves {
 
   static constexpr int kMaxDepth = 100;
 
-  Leaves(Access access, Keep keep, const char* name)
-      : name_(name), access_(access), keep_(keep) {}
+  Leaves(Access access, Keep keep, const char* name) : name_(name), access_(access), keep_(keep) {}
 
   void visit(PyObject* object, Place place, int depth);
   void visit_container(PyObject* container, Place place, int depth);

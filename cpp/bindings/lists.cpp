@@ -48,8 +48,7 @@ void ParallelLists::find_partners(const Leaves& other) {
   std::vector<bool> matched(other.spans().size());
   std::size_t next = 0;
   for (std::size_t leaf = 0; leaf < grads_.spans().size(); ++leaf) {
-    const bool as_expected =
-        next < other.spans().size() && grads_.same_place(leaf, other, next);
+    const bool as_expected = next < other.spans().size() && grads_.same_place(leaf, other, next);
     const std::size_t partner = as_expected ? next : find(leaf);
     if (!same_shape(grads_.layout(leaf).axes, other.layout(partner).axes)) {
       raise(PyExc_ValueError, "%s has shape %s, but %s has shape %s", grads_.path(leaf).c_str(),

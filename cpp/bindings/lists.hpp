@@ -28,8 +28,8 @@ class ParallelLists {
   // Tells torch that all but what is only read is about to change.
   void announce_write() const;
 
-  // The gradients, or the i-th others, in the gradients' order, and each one's elements in the order
-  // in which those of the first other lie in memory.
+  // The gradients, or the i-th others, in the gradients' order, and each one's elements in the
+  // order in which those of the first other lie in memory.
   SpanList aligned_grads() const;
   SpanList aligned(std::size_t i) const;
 

@@ -80,7 +80,7 @@ void Units::add(std::size_t leaf, std::vector<std::size_t> others) {
 
 std::size_t Units::leaf_of(std::size_t unit) const noexcept {
   std::size_t leaf = 0;
-  for (; unit >= spans()[leaf].units; ++leaf) unit -= spans()[leaf].units;
+  for (std::size_t units; unit >= (units = spans().units(spans()[leaf])); ++leaf) unit -= units;
   return leaf;
 }
 

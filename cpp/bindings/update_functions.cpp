@@ -22,9 +22,7 @@ namespace {
 
 struct SgdCall {
   explicit SgdCall(const Signature<10>::Bound& bound)
-      : params(bound[0]),
-        grads(bound[1]),
-        velocity(bound[6] == Py_None ? nullptr : bound[6]) {
+      : params(bound[0]), grads(bound[1]), velocity(bound[6] == Py_None ? nullptr : bound[6]) {
     descent.lr = to_rate(bound[2], "lr");
     if (bound[3] != nullptr && bound[3] != Py_None) max_norm.emplace(bound[3]);
     if (bound[4] != nullptr) descent.momentum = to_rate(bound[4], "momentum");
@@ -138,11 +136,10 @@ array([0.25, 0.  ])
 )";
 
 PyObject* sgd_step_in_place(PyObject* const* args, Py_ssize_t count, PyObject* keywords) {
-  static const Signature<10> signature(
-      "sgd_step_",
-      {"params", "grads", "lr", "max_norm", "momentum", "nesterov", "velocity", "weight_decay",
-       "inv_scale", "nonfinite"},
-      3, 3);
+  static const Signature<10> signature("sgd_step_",
+                                       {"params", "grads", "lr", "max_norm", "momentum", "nesterov",
+                                        "velocity", "weight_decay", "inv_scale", "nonfinite"},
+                                       3, 3);
   const SgdCall call(signature.bind(args, count, keywords));
   const Leaves params(call.params, Access::kInPlaceTracked, Keep::kAxes, "params");
   const Leaves grads(call.grads, Access::kRead, Keep::kAxes, "grads");
@@ -172,9 +169,9 @@ PyObject* sgd_step_in_place(PyObject* const* args, Py_ssize_t count, PyObject* k
   ClipPlan plan;
   if (is_finite(norm)) {
     const double max_norm = call.max_norm ? call.max_norm->at(norm) : INFINITY;
-    if (call.max_norm && call.max_norm->callable()) lists.check_unchanged("the max_norm function", true);
-    plan = plan_clip(norm, max_norm, {0.0, call.inv_scale},
-                     precision(of_norm.contents(), Order{}));
+    if (call.max_norm && call.max_norm->callable())
+      lists.check_unchanged("the max_norm function", true);
+    plan = plan_clip(norm, max_norm, {0.0, call.inv_scale}, precision(of_norm.contents(), Order{}));
   } else {
     if (call.nonfinite == NonFinite::kRaise) refuse_nonfinite(norm, norms, grads);
     if (call.nonfinite == NonFinite::kSkip) return result.release().ptr();
@@ -184,8 +181,7 @@ PyObject* sgd_step_in_place(PyObject* const* args, Py_ssize_t count, PyObject* k
   Descent descent = call.descent;
   apply_plan(plan, factor, descent);
   lists.announce_write();
-  without_gil(3 * work.bytes(),
-              [&] { descend(work, gradients, moving, factor, descent); });
+  without_gil(3 * work.bytes(), [&] { descend(work, gradients, moving, factor, descent); });
   return result.release().ptr();
 }
 
@@ -278,8 +274,7 @@ std::vector<double> unit_norms(const Units& units) {
                        norm, path);
 }
 
-PyObject* adaptive_grad_clip_in_place(PyObject* const* args, Py_ssize_t count,
-                                      PyObject* keywords) {
+PyObject* adaptive_grad_clip_in_place(PyObject* const* args, Py_ssize_t count, PyObject* keywords) {
   static const Signature<5> signature("adaptive_grad_clip_",
                                       {"grads", "params", "clipping", "eps", "axis"}, 3, 2);
   const auto bound = signature.bind(args, count, keywords);

@@ -9,15 +9,20 @@
 
 namespace gradclip {
 
-// The elements of a block of an array that is one unit.
+// A block's elements in an array of that shape, of one unit.
 inline Section section(const SpanList& spans, const Block& block, const Span& span) noexcept {
   const std::size_t numbers = span.element.pair ? 2 : 1;
-  Section result{span, spans.axes(span), block.first / numbers, block.size / numbers};
-  result.pitch = Work::pitch(span, block.size) / numbers;
-  return result;
+  return {span, spans.axes(span), block.first / numbers, block.size / numbers};
 }
-inline Section section(const Work& work, const Block& block) noexcept {
-  return section(work.spans(), block, block.span);
+// Those of some units, by their numbers.
+inline Section section(const Work& work, const Block& block, const std::size_t* rows,
+                       std::size_t count) noexcept {
+  Section result = section(work.spans(), block, block.span);
+  result.units = rows;
+  result.unit_count = count;
+  result.pitch = block.pitch() / (block.span.element.pair ? 2 : 1);
+  result.interleaved = block.cut.interleaved;
+  return result;
 }
 
 // What a block's units hold, one after another: `stride` bytes apart.
@@ -26,23 +31,22 @@ struct Rows {
   std::size_t stride;
 };
 
+// Packed into the buffer.
+[[gnu::noinline]] inline Rows packed(const Work& work, const Block& block,
+                                     std::byte* buffer) noexcept {
+  std::size_t rows[kMostUnits];
+  std::iota(rows, rows + block.units, block.row);
+  pack(section(work, block, rows, block.units), buffer);
+  return {buffer, block.pitch() * item_size(block.span.dtype())};
+}
+
 // In place, or packed into the buffer.
 inline Rows read(const Work& work, const Block& block, std::byte* buffer) noexcept {
   const Span& span = block.span;
+  if (!span.contiguous()) return packed(work, block, buffer);
   const std::size_t item = item_size(span.dtype());
-  if (span.contiguous()) {
-    const std::size_t unit_size = span.unit_size();
-    return {span.source + (block.row * unit_size + block.first) * item, unit_size * item};
-  }
-  std::size_t rows[kMostUnits];
-  Section packed = section(work, block);
-  if (span.units != 1) {
-    packed.units = rows;
-    packed.unit_count = block.units;
-    std::iota(rows, rows + block.units, block.row);
-  }
-  pack(packed, buffer);
-  return {buffer, Work::pitch(span, block.size) * item};
+  const std::size_t unit_size = block.cut.unit_size;
+  return {span.source + (block.row * unit_size + block.first) * item, unit_size * item};
 }
 
 // A pass that gives every block's target a new value: write(source, target, count, dtype), which
@@ -56,9 +60,9 @@ void transform(const Work& work, Rounding rounding, const Write& write) noexcept
       const std::size_t offset = block.first * item_size(span.dtype());
       write(span.source + offset, span.target + offset, block.size, span.dtype());
     } else {
-      pack(section(work, block), buffer);
+      pack(section(work.spans(), block, span), buffer);
       const bool wrote = write(buffer, buffer, block.size, span.dtype());
-      if (wrote || !in_place) unpack(section(work, block), buffer);
+      if (wrote || !in_place) unpack(section(work.spans(), block, span), buffer);
     }
   });
 }

@@ -132,7 +132,8 @@ ClipPlan UnitPlans::plan(std::size_t unit, Element element) const noexcept {
 }
 
 bool UnitPlans::clips(std::size_t unit) const noexcept {
-  if (!is_finite(norms_[unit])) return policy_ == NonFinite::kZero || policy_ == NonFinite::kPropagate;
+  if (!is_finite(norms_[unit]))
+    return policy_ == NonFinite::kZero || policy_ == NonFinite::kPropagate;
   return exceeds(norms_[unit], max_norm_of(unit));
 }
 

@@ -23,18 +23,15 @@ constexpr DType compute_type(DType dtype) noexcept {
   return dtype == DType::kFloat64 ? DType::kFloat64 : DType::kFloat32;
 }
 
-std::size_t sum_bytes(const Span& span) noexcept {
-  return span.unit_size() * item_size(compute_type(span.dtype()));
-}
-
 }  // namespace
 
 Batch::Batch(const SpanList& spans, std::size_t examples) : spans_(spans), examples_(examples) {
   Contents contents;
   for (const Span& span : spans) {
     bytes_ += span.bytes();
-    parts_ += (span.unit_size() + kBlock - 1) / kBlock;
-    sum_bytes_ += sum_bytes(span);
+    const std::size_t unit_size = spans.unit_size(span);
+    parts_ += (unit_size + kBlock - 1) / kBlock;
+    sum_bytes_ += unit_size * item_size(compute_type(span.dtype()));
     strided_ |= !span.contiguous();
     contents.add(span.element);
   }
@@ -63,8 +60,8 @@ void Batch::for_each_example(std::size_t group_size, Direction direction,
     for (std::size_t i = group * c.group_size; i < end; ++i) c.visit(i, group, worker);
   };
   const std::size_t groups = (examples_ + group_size - 1) / group_size;
-  const int threads = static_cast<int>(
-      std::clamp(groups, std::size_t{1}, static_cast<std::size_t>(threads_)));
+  const int threads =
+      static_cast<int>(std::clamp(groups, std::size_t{1}, static_cast<std::size_t>(threads_)));
   run({body, &context, groups, threads, direction, bytes_});
 }
 
@@ -80,7 +77,7 @@ void Batch::for_each_part(std::size_t example, int worker, const Use& use) const
   std::byte* const buffer =
       strided_ ? buffers_.data() + static_cast<std::size_t>(worker) * Work::kBufferBytes : nullptr;
   for (const Span& span : spans_) {
-    const std::size_t size = span.unit_size();
+    const std::size_t size = spans_.unit_size(span);
     const std::size_t item = item_size(span.dtype());
     for (std::size_t first = 0; first < size; first += kBlock) {
       const std::size_t count = std::min(kBlock, size - first);
@@ -119,16 +116,18 @@ ClipPlan Batch::plan(double norm, double max_norm, NonFinite policy) const noexc
 }
 
 void Batch::measure(std::span<double> norms) noexcept {
-  for_each_example(group_for_norms(), Direction::kForward, [&](std::size_t example, std::size_t, int worker) {
-    norms[example] = norm_of(example, worker);
-  });
+  for_each_example(group_for_norms(), Direction::kForward,
+                   [&](std::size_t example, std::size_t, int worker) {
+                     norms[example] = norm_of(example, worker);
+                   });
 }
 
 void Batch::clip(double max_norm, NonFinite policy, std::span<double> norms) noexcept {
-  for_each_example(group_for_norms(), Direction::kForward, [&](std::size_t example, std::size_t, int worker) {
-    norms[example] = norm_of(example, worker);
-    write(example, worker, plan(norms[example], max_norm, policy));
-  });
+  for_each_example(group_for_norms(), Direction::kForward,
+                   [&](std::size_t example, std::size_t, int worker) {
+                     norms[example] = norm_of(example, worker);
+                     write(example, worker, plan(norms[example], max_norm, policy));
+                   });
 }
 
 void Batch::clip_known(double max_norm, NonFinite policy, std::span<const double> norms) noexcept {
@@ -142,7 +141,7 @@ std::size_t Batch::first_nonfinite(std::size_t example) noexcept {
   norm_of(example, 0);
   const Partial* part = partials_.data();
   for (std::size_t i = 0; i < spans_.size(); ++i) {
-    for (std::size_t first = 0; first < spans_[i].unit_size(); first += kBlock, ++part) {
+    for (std::size_t first = 0; first < spans_.unit_size(spans_[i]); first += kBlock, ++part) {
       if (!is_finite(part->hi)) return i;
     }
   }
@@ -152,12 +151,12 @@ std::size_t Batch::first_nonfinite(std::size_t example) noexcept {
 void Batch::write(std::size_t example, int worker, const ClipPlan& plan) noexcept {
   if (plan.action == ClipPlan::Action::kKeep) return;
   const FpEnvironment environment(precision_.products);
-  for_each_part(example, worker,
-                [&](const std::byte* source, std::byte* target, std::size_t count,
-                    const Span& span) {
-                  write_numbers(plan, source, target, count, span.dtype());
-                  return true;
-                });
+  for_each_part(
+      example, worker,
+      [&](const std::byte* source, std::byte* target, std::size_t count, const Span& span) {
+        write_numbers(plan, source, target, count, span.dtype());
+        return true;
+      });
 }
 
 void Batch::add_up(std::size_t example, int worker, const ClipPlan& plan,
@@ -165,42 +164,43 @@ void Batch::add_up(std::size_t example, int worker, const ClipPlan& plan,
   if (plan.action == ClipPlan::Action::kFill && is_zero(plan.fill)) return;
   const FpEnvironment environment(Rounding::kNearest);
   const KernelTable& table = kernels();
-  for_each_part(
-      example, worker,
-      [&](const std::byte* source, std::byte*, std::size_t count, const Span& span) {
-        Steps factor;
-        if (plan.action == ClipPlan::Action::kScale) factor = plan.steps[index(span.dtype())];
-        if (plan.action == ClipPlan::Action::kFill) factor.first = plan.fill;
-        table[span.dtype()].add_scaled(source, sums, count, factor);
-        sums += count * item_size(compute_type(span.dtype()));
-        return false;
-      });
+  for_each_part(example, worker,
+                [&](const std::byte* source, std::byte*, std::size_t count, const Span& span) {
+                  Steps factor;
+                  if (plan.action == ClipPlan::Action::kScale)
+                    factor = plan.steps[index(span.dtype())];
+                  if (plan.action == ClipPlan::Action::kFill) factor.first = plan.fill;
+                  table[span.dtype()].add_scaled(source, sums, count, factor);
+                  sums += count * item_size(compute_type(span.dtype()));
+                  return false;
+                });
 }
 
 void Batch::sum(double max_norm, NonFinite policy, const Work& sums,
                 std::span<double> norms) noexcept {
-  for_each_example(kGroup, Direction::kForward, [&](std::size_t example, std::size_t group, int worker) {
-    norms[example] = norm_of(example, worker);
-    add_up(example, worker, plan(norms[example], max_norm, policy),
-           sums_.data() + group * sum_bytes_);
-  });
+  for_each_example(kGroup, Direction::kForward,
+                   [&](std::size_t example, std::size_t group, int worker) {
+                     norms[example] = norm_of(example, worker);
+                     add_up(example, worker, plan(norms[example], max_norm, policy),
+                            sums_.data() + group * sum_bytes_);
+                   });
   const KernelTable& table = kernels();
   const std::size_t groups = sums_.size() / std::max<std::size_t>(1, sum_bytes_);
-  sums.for_each_block(
-      Direction::kForward, Rounding::kNearest, [&](const Block& block, std::byte* buffer) {
-        const Span& span = block.span;
-        std::size_t offset = block.first * item_size(span.dtype());
-        std::byte* const total = span.contiguous() ? span.target + offset : buffer;
-        for (const Span* other = &sums.spans()[0]; other != &span; ++other) {
-          offset += other->bytes();
-        }
-        std::memset(total, 0, block.size * item_size(span.dtype()));
-        for (std::size_t group = 0; group < groups; ++group) {
-          table[span.dtype()].add_scaled(sums_.data() + group * sum_bytes_ + offset, total,
-                                         block.size, {});
-        }
-        if (!span.contiguous()) unpack(section(sums, block), buffer);
-      });
+  sums.for_each_block(Direction::kForward, Rounding::kNearest,
+                      [&](const Block& block, std::byte* buffer) {
+                        const Span& span = block.span;
+                        std::size_t offset = block.first * item_size(span.dtype());
+                        std::byte* const total = span.contiguous() ? span.target + offset : buffer;
+                        for (const Span* other = &sums.spans()[0]; other != &span; ++other) {
+                          offset += other->bytes();
+                        }
+                        std::memset(total, 0, block.size * item_size(span.dtype()));
+                        for (std::size_t group = 0; group < groups; ++group) {
+                          table[span.dtype()].add_scaled(sums_.data() + group * sum_bytes_ + offset,
+                                                         total, block.size, {});
+                        }
+                        if (!span.contiguous()) unpack(section(sums.spans(), block, span), buffer);
+                      });
 }
 
 }  // namespace gradclip

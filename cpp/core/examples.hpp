@@ -54,9 +54,9 @@ class Batch {
   bool strided_ = false;
   int threads_;
   Precision precision_;
-  std::vector<Partial> partials_;   // of an example, for each worker
+  std::vector<Partial> partials_;           // of an example, for each worker
   mutable std::vector<std::byte> buffers_;  // of a block, for each worker
-  std::vector<std::byte> sums_;     // of each group
+  std::vector<std::byte> sums_;             // of each group
 };
 
 }  // namespace gradclip

@@ -46,7 +46,7 @@ void Norms::measure() noexcept {
     const Rows rows = read(work_, block, buffer);
     for (std::size_t i = 0; i < block.units; ++i) {
       kernel(rows.first + i * rows.stride, block.size, order_.p,
-             &parts_[block.part + i * block.parts]);
+             &parts_[block.part + i * block.cut.parts]);
     }
   };
   work_.for_each_block(Direction::kForward, Rounding::kNearest, measure_block);
@@ -62,7 +62,7 @@ void Norms::for_each_span(const Visit& visit) const noexcept {
   const FpEnvironment environment(Rounding::kNearest);
   std::span<const Partial> rest(parts_);
   for (std::size_t i = 0; i < work_.spans().size(); ++i) {
-    const Cut cut(work_.spans()[i]);
+    const Cut cut(work_.spans(), work_.spans()[i]);
     const std::size_t count = cut.units * cut.parts;
     if (!visit(i, merge(rest.first(count), order_))) return;
     rest = rest.subspan(count);
@@ -80,7 +80,7 @@ void Norms::unit_norms(double* norms) const noexcept {
   const FpEnvironment environment(Rounding::kNearest);
   std::span<const Partial> rest(parts_);
   for (const Span& span : work_.spans()) {
-    const Cut cut(span);
+    const Cut cut(work_.spans(), span);
     for (std::size_t i = 0; i < cut.units; ++i) {
       *norms++ = scaled_root(merge(rest.first(cut.parts), order_), order_);
       rest = rest.subspan(cut.parts);
@@ -114,7 +114,7 @@ void fill(const Work& work, double value) noexcept {
                  value);
     } else {
       fill_items(buffer, block.size, span.dtype(), value);
-      unpack(section(work, block), buffer);
+      unpack(section(work.spans(), block, span), buffer);
     }
   };
   work.for_each_block(Direction::kMirrored, Rounding::kNearest, fill_block);
@@ -163,27 +163,26 @@ void write(const Work& work, const UnitPlans& plans) noexcept {
     const FpEnvironment environment(plans.rounding(span.element));
     const std::size_t item = item_size(span.dtype());
     if (span.contiguous()) {
-      const std::size_t unit_size = span.unit_size();
+      const std::size_t unit_size = block.cut.unit_size;
       for (std::size_t row = block.row; row < block.row + block.units; ++row) {
         const std::size_t offset = (row * unit_size + block.first) * item;
         write_numbers(plan(row), span.source + offset, span.target + offset, block.size,
-                   span.dtype());
+                      span.dtype());
       }
       return;
     }
     // Only those that change.
     std::size_t rows[kMostUnits];
-    Section changed = section(work, block);
-    changed.units = rows;
-    changed.unit_count = 0;
+    std::size_t count = 0;
     for (std::size_t row = block.row; row < block.row + block.units; ++row) {
       const bool keep = in_place && plan(row).action == ClipPlan::Action::kKeep;
-      if (!keep) rows[changed.unit_count++] = row;
+      if (!keep) rows[count++] = row;
     }
-    if (changed.unit_count == 0) return;
+    if (count == 0) return;
+    const Section changed = section(work, block, rows, count);
     pack(changed, buffer);
-    for (std::size_t i = 0; i < changed.unit_count; ++i) {
-      std::byte* const unit = buffer + i * Work::pitch(span, block.size) * item;
+    for (std::size_t i = 0; i < count; ++i) {
+      std::byte* const unit = buffer + i * block.pitch() * item;
       write_numbers(plan(rows[i]), unit, unit, block.size, span.dtype());
     }
     unpack(changed, buffer);

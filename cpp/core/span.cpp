@@ -54,8 +54,26 @@ bool SpanList::same(std::size_t i, const SpanList& other, std::size_t j) const n
   const Span& a = spans_[i];
   const Span& b = other[j];
   return a.source == b.source && a.target == b.target && a.size == b.size &&
-         a.units == b.units && a.element == b.element && a.ndim == b.ndim &&
+         a.element == b.element && a.ndim == b.ndim &&
          std::equal(axes(a), axes(a) + a.ndim, other.axes(b));
+}
+
+std::size_t SpanList::units(const Span& span) const noexcept {
+  std::size_t units = 1;
+  for (std::size_t i = 0; i < span.unit_ndim; ++i) units *= axes(span)[i].extent;
+  return units;
+}
+
+std::size_t SpanList::unit_size(const Span& span) const noexcept {
+  const std::size_t count = units(span);
+  return count == 0 ? 0 : span.size / count;
+}
+
+bool SpanList::interleaved(const Span& span) const noexcept {
+  if (span.unit_ndim == 0 || span.unit_ndim == span.ndim || span.contiguous()) return false;
+  const Axis& of_units = axes(span)[span.unit_ndim - 1];
+  const Axis& of_elements = axes(span)[span.ndim - 1];
+  return std::abs(of_units.source_stride) < std::abs(of_elements.source_stride);
 }
 
 void SpanList::add_strided(const std::byte* source, std::byte* target, std::vector<Axis>& axes,
@@ -92,28 +110,22 @@ void SpanList::add_ordered(const std::byte* source, std::byte* target, std::vect
 
 void SpanList::add_joined(const std::byte* source, std::byte* target, std::vector<Axis>& unit_axes,
                           std::vector<Axis>& axes, Element element) {
-  const std::size_t units = size_of(unit_axes);
   const std::size_t unit_size = size_of(axes);
-  const auto add_one = [&]() -> Span& {
-    Span& span = add(source, target, units * unit_size, element);
-    span.units = units;
-    return span;
-  };
-  if (units * unit_size == 0) return void(add_one());
-
-  join_contiguous(axes);
-  join_contiguous(unit_axes);
-  const auto item = static_cast<std::ptrdiff_t>(element.bytes());
-  const auto unit_bytes = static_cast<std::ptrdiff_t>(unit_size) * item;
-  if (runs_on(axes, item) && runs_on(unit_axes, unit_bytes)) return void(add_one());
-
-  Span& span = add_one();
-  span.ndim = static_cast<std::uint8_t>(unit_axes.size() + axes.size());
+  const std::size_t count = size_of(unit_axes) * unit_size;
+  bool contiguous = count == 0;
+  if (!contiguous) {
+    join_contiguous(axes);
+    join_contiguous(unit_axes);
+    const auto item = static_cast<std::ptrdiff_t>(element.bytes());
+    contiguous =
+        runs_on(axes, item) && runs_on(unit_axes, static_cast<std::ptrdiff_t>(unit_size) * item);
+  }
+  Span& span = add(source, target, count, element);
   span.unit_ndim = static_cast<std::uint8_t>(unit_axes.size());
-  span.interleaved = !axes.empty() && !unit_axes.empty() &&
-                     std::abs(unit_axes.back().source_stride) < axes.back().source_stride;
   span.first_axis = static_cast<std::uint32_t>(axes_.size());
   axes_.insert(axes_.end(), unit_axes.begin(), unit_axes.end());
+  if (contiguous) return;
+  span.ndim = static_cast<std::uint8_t>(unit_axes.size() + axes.size());
   axes_.insert(axes_.end(), axes.begin(), axes.end());
 }
 

@@ -64,17 +64,15 @@ struct Span {
   const std::byte* source;
   std::byte* target;
   std::size_t size;  // numbers: both parts of a pair count
-  std::size_t units = 1;
   Element element;
   std::uint8_t ndim = 0;
-  std::uint8_t unit_ndim = 0;  // the first axes, which tell units apart
-  bool interleaved = false;    // neighbours in memory belong to different units
+  std::uint8_t unit_ndim =
+      0;  // of its first axes, which tell units apart: there also if contiguous
   std::uint32_t first_axis = 0;
 
   bool contiguous() const noexcept { return ndim == 0; }
   DType dtype() const noexcept { return element.dtype; }
   std::size_t bytes() const noexcept { return size * item_size(dtype()); }
-  std::size_t unit_size() const noexcept { return units == 1 ? size : units ? size / units : 0; }
 };
 
 class SpanList {
@@ -115,6 +113,10 @@ class SpanList {
   auto begin() const noexcept { return spans_.begin(); }
   auto end() const noexcept { return spans_.end(); }
   const Axis* axes(const Span& span) const noexcept { return axes_.data() + span.first_axis; }
+  std::size_t units(const Span& span) const noexcept;
+  std::size_t unit_size(const Span& span) const noexcept;  // in numbers
+  // Neighbours in memory belong to different units.
+  bool interleaved(const Span& span) const noexcept;
 
  private:
   // Field by field: a Span that is built and then copied stalls on its own stores.

@@ -52,7 +52,7 @@ Counts Stats::counts() const noexcept {
 void Stats::array_norms(double* norms) const noexcept {
   std::span<const Partial> rest(squares_);
   for (const Span& span : work_.spans()) {
-    const std::size_t parts = Cut(span).parts;
+    const std::size_t parts = Cut(work_.spans(), span).parts;
     *norms++ = norm_of(rest.first(parts), kTwo);
     rest = rest.subspan(parts);
   }
@@ -61,7 +61,7 @@ void Stats::array_norms(double* norms) const noexcept {
 std::size_t Stats::first_nonfinite() const noexcept {
   auto block = counts_.begin();
   for (std::size_t i = 0; i < work_.spans().size(); ++i) {
-    for (std::size_t part = 0; part < Cut(work_.spans()[i]).parts; ++part, ++block) {
+    for (std::size_t part = 0; part < Cut(work_.spans(), work_.spans()[i]).parts; ++part, ++block) {
       if (block->nans + block->infs > 0) return i;
     }
   }

@@ -41,8 +41,8 @@ template <std::ptrdiff_t Axis::*kStride>
 std::ptrdiff_t unit_offset(const Section& section, std::size_t unit) {
   std::ptrdiff_t offset = 0;
   for (std::size_t i = section.span.unit_ndim; i-- > 0; unit /= section.axes[i].extent) {
-    offset += static_cast<std::ptrdiff_t>(unit % section.axes[i].extent) *
-              (section.axes[i].*kStride);
+    offset +=
+        static_cast<std::ptrdiff_t>(unit % section.axes[i].extent) * (section.axes[i].*kStride);
   }
   return offset;
 }
@@ -68,46 +68,44 @@ void for_each_unit_run(const Section& section, const Copy& copy) {
   for (std::size_t i = 0; section.units != nullptr && i < section.unit_count; ++i) {
     offsets[i] = unit_offset<kStride>(section, section.units[i]);
   }
-  if (section.span.interleaved) {
+  if (section.interleaved) {
     std::size_t place = 0;
-    for_each_run<kStride>(
-        section, [&](std::ptrdiff_t offset, std::ptrdiff_t stride, std::size_t count) {
-          for (; count > 0; --count, ++place, offset += stride) {
-            for (std::size_t i = 0; i < section.unit_count; ++i) {
-              copy(offsets[i] + offset, stride, i * section.pitch + place, 1);
-            }
-          }
-        });
+    for_each_run<kStride>(section,
+                          [&](std::ptrdiff_t offset, std::ptrdiff_t stride, std::size_t count) {
+                            for (; count > 0; --count, ++place, offset += stride) {
+                              for (std::size_t i = 0; i < section.unit_count; ++i) {
+                                copy(offsets[i] + offset, stride, i * section.pitch + place, 1);
+                              }
+                            }
+                          });
     return;
   }
   for (std::size_t i = 0; i < section.unit_count; ++i) {
     std::size_t place = i * section.pitch;
-    for_each_run<kStride>(
-        section, [&](std::ptrdiff_t offset, std::ptrdiff_t stride, std::size_t count) {
-          copy(offsets[i] + offset, stride, place, count);
-          place += count;
-        });
+    for_each_run<kStride>(section,
+                          [&](std::ptrdiff_t offset, std::ptrdiff_t stride, std::size_t count) {
+                            copy(offsets[i] + offset, stride, place, count);
+                            place += count;
+                          });
   }
 }
 
 template <std::size_t kItem>
 void pack_items(const Section& section, std::byte* buffer) {
   const std::byte* const source = section.span.source;
-  for_each_unit_run<&Axis::source_stride>(
-      section, [&](std::ptrdiff_t offset, std::ptrdiff_t stride, std::size_t place,
-                   std::size_t count) {
-        copy_strided<kItem>(buffer + place * kItem, kItem, source + offset, stride, count);
-      });
+  for_each_unit_run<&Axis::source_stride>(section, [&](std::ptrdiff_t offset, std::ptrdiff_t stride,
+                                                       std::size_t place, std::size_t count) {
+    copy_strided<kItem>(buffer + place * kItem, kItem, source + offset, stride, count);
+  });
 }
 
 template <std::size_t kItem>
 void unpack_items(const Section& section, const std::byte* buffer) {
   std::byte* const target = section.span.target;
-  for_each_unit_run<&Axis::target_stride>(
-      section, [&](std::ptrdiff_t offset, std::ptrdiff_t stride, std::size_t place,
-                   std::size_t count) {
-        copy_strided<kItem>(target + offset, stride, buffer + place * kItem, kItem, count);
-      });
+  for_each_unit_run<&Axis::target_stride>(section, [&](std::ptrdiff_t offset, std::ptrdiff_t stride,
+                                                       std::size_t place, std::size_t count) {
+    copy_strided<kItem>(target + offset, stride, buffer + place * kItem, kItem, count);
+  });
 }
 
 // Calls visit with the size as a constant.

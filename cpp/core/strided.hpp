@@ -18,6 +18,7 @@ struct Section {
   const std::size_t* units = nullptr;  // their numbers; null: there is one only
   std::size_t unit_count = 1;          // at most kMostUnits
   std::size_t pitch = 0;               // in the buffer, from a unit to the next one
+  bool interleaved = false;            // so that units take turns
 };
 
 // Reads a section's source into a buffer.

@@ -26,38 +26,41 @@ int threads_for(std::size_t effort) noexcept {
   return static_cast<int>(std::clamp(effort / kLeastBytesPerThread, std::size_t{1}, most));
 }
 
-void Cut::cut_units(const Span& span) noexcept {
-  unit_size = span.unit_size();
+void Cut::cut_units(const SpanList& spans, const Span& span) noexcept {
+  units = spans.units(span);
+  unit_size = spans.unit_size(span);
+  interleaved = spans.interleaved(span);
   columns = std::min(unit_size, kBlock);
   parts = columns == 0 ? 0 : (unit_size + columns - 1) / columns;
   if (columns == 0) return;
   const std::size_t item = item_size(span.dtype());
-  rows = span.interleaved ? std::max(kTileBytes / (columns * item), kLineBytes / item)
-                          : kBlock / columns;
+  rows =
+      interleaved ? std::max(kTileBytes / (columns * item), kLineBytes / item) : kBlock / columns;
   rows = std::min({rows, units, kMostUnits});
 }
 
 Work::Work(const SpanList& spans, WorkOptions options)
-    : spans_(spans), cost_(options.cost), buffers_of_worker_(std::max<std::size_t>(1, options.buffers)) {
+    : spans_(spans),
+      cost_(options.cost),
+      buffers_of_worker_(std::max<std::size_t>(1, options.buffers)) {
   bool buffered = options.buffers > 0;
   for (const Span& span : spans) {
-    const Cut of_span(span);
+    const Cut of_span(spans, span);
     parts_ += of_span.units * of_span.parts;
     units_ += of_span.units;
     bytes_ += span.bytes();
     contents_.add(span.element);
     if (!span.contiguous()) {
       buffered = true;
-      const std::size_t unit = pitch(span, of_span.columns) * item_size(span.dtype());
-      buffer_bytes_ = std::max(buffer_bytes_, of_span.rows * unit);
+      const std::size_t unit_bytes = of_span.columns * item_size(span.dtype()) + kLineBytes;
+      if (of_span.interleaved) buffer_bytes_ = std::max(buffer_bytes_, of_span.rows * unit_bytes);
     }
   }
   const int threads = threads_for(effort());
   const std::size_t share = bytes_ / (8 * static_cast<std::size_t>(threads));
   // One thread takes all in one go as long as that fits into its cache.
   const bool one_chunk = threads == 1 && bytes_ <= kLargestChunk;
-  cut(one_chunk ? kLargestChunk : std::clamp(share, kSmallestChunk / cost_, kLargestChunk),
-      options.whole_units);
+  cut(one_chunk ? kLargestChunk : std::clamp(share, kSmallestChunk / cost_, kLargestChunk));
   threads_ = static_cast<int>(
       std::clamp(chunks_.size() - 1, std::size_t{1}, static_cast<std::size_t>(threads)));
   if (buffered) {
@@ -65,7 +68,7 @@ Work::Work(const SpanList& spans, WorkOptions options)
   }
 }
 
-void Work::cut(std::size_t chunk_bytes, bool whole_units) {
+void Work::cut(std::size_t chunk_bytes) {
   if (bytes_ <= chunk_bytes) {
     chunks_ = {{0, 0, 0, 0}, {spans_.size(), 0, parts_, units_}};
     return;
@@ -75,10 +78,10 @@ void Work::cut(std::size_t chunk_bytes, bool whole_units) {
   std::size_t unit = 0;
   std::size_t filled = chunk_bytes;  // so that the first block begins a chunk
   for (std::size_t i = 0; i < spans_.size(); ++i) {
-    const Cut of_span(spans_[i]);
+    const Cut of_span(spans_, spans_[i]);
     const std::size_t item = item_size(spans_[i].dtype());
     of_span.for_each(0, of_span.blocks(), [&](std::size_t block, const Cut::Tile& tile) {
-      if (filled >= chunk_bytes && (tile.part == 0 || !whole_units)) {
+      if (filled >= chunk_bytes) {
         chunks_.push_back({i, block, part, unit});
         filled = 0;
       }

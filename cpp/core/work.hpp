@@ -13,21 +13,6 @@
 
 namespace gradclip {
 
-// A block of at most kBlock numbers, whole pairs of them: `size` numbers from `first` on of each
-// of `units` units. Blocks are counted from each unit's start.
-//
-// What blocks hold of a unit are its parts. They and the units are numbered over all spans.
-struct Block {
-  const Span& span;
-  std::size_t first;
-  std::size_t size;
-  std::size_t part;        // the first unit's
-  std::size_t unit = 0;    // the first one
-  std::size_t row = 0;     // that unit's number within the span
-  std::size_t units = 1;
-  std::size_t parts = 1;   // of a unit: how far the next unit's part is
-};
-
 // How a span is cut into blocks: a matrix, whose rows are units, into tiles, row by row.
 struct Cut {
   struct Tile {
@@ -36,9 +21,10 @@ struct Cut {
     std::size_t first, size;
   };
 
-  explicit Cut(const Span& span) noexcept
-      : units(span.units), unit_size(span.size), parts((span.size + kBlock - 1) / kBlock) {
-    if (units != 1) cut_units(span);
+  constexpr Cut() = default;
+  Cut(const SpanList& spans, const Span& span) noexcept
+      : unit_size(span.size), parts((span.size + kBlock - 1) / kBlock) {
+    if (span.unit_ndim != 0) cut_units(spans, span);
   }
 
   std::size_t blocks() const noexcept {
@@ -47,8 +33,9 @@ struct Cut {
   // Calls visit(block, tile) for blocks [block, stop).
   template <class Visit>
   void for_each(std::size_t block, std::size_t stop, const Visit& visit) const {
-    std::size_t row = block == 0 ? 0 : block / parts * rows;
-    std::size_t part = block == 0 ? 0 : block % parts;
+    if (parts == 0) return;
+    std::size_t row = block / parts * rows;
+    std::size_t part = block % parts;
     for (; block < stop; ++block) {
       const std::size_t first = part * columns;
       visit(block, Tile{row, std::min(rows, units - row), part, first,
@@ -60,14 +47,38 @@ struct Cut {
     }
   }
 
-  std::size_t units;      // of the span
-  std::size_t unit_size;  // in numbers
-  std::size_t parts;      // of a unit
-  std::size_t rows = 1;   // a block's units
+  std::size_t units = 1;         // of the span
+  std::size_t unit_size = 0;     // in numbers
+  std::size_t parts = 0;         // of a unit
+  std::size_t rows = 1;          // a block's units
   std::size_t columns = kBlock;  // and their numbers
+  bool interleaved = false;
 
  private:
-  void cut_units(const Span& span) noexcept;
+  void cut_units(const SpanList& spans, const Span& span) noexcept;
+};
+
+// For blocks of arrays that are one unit, which need not be told more.
+inline constexpr Cut kOneUnit;
+
+// A block of at most kBlock numbers of each of `units` units, whole pairs of them: `size` numbers
+// from `first` on. Blocks are counted from each unit's start, and what they hold of a unit are its
+// parts. Parts and units are numbered over all spans; a unit has cut.parts of them.
+struct Block {
+  const Span& span;
+  const Cut& cut;
+  std::size_t first;
+  std::size_t size;
+  std::size_t part;      // of the first unit
+  std::size_t unit = 0;  // the first one
+  std::size_t row = 0;   // that unit's number within the span
+  std::size_t units = 1;
+
+  // How far units are apart in a buffer, in numbers. Not by a multiple of 4 KiB if they are packed
+  // in turns, or all would fall into the same sets of a cache.
+  std::size_t pitch() const noexcept {
+    return cut.interleaved ? size + 64 / item_size(span.dtype()) : size;
+  }
 };
 
 // As many threads as so much work, in bytes that are only read, pays for.
@@ -75,7 +86,6 @@ int threads_for(std::size_t effort) noexcept;
 
 struct WorkOptions {
   std::size_t cost = 1;     // how many times as long as reading the spans a pass over them takes
-  bool whole_units = false;  // a chunk never holds a part of a unit only
   std::size_t buffers = 0;  // for each worker, also if all spans are contiguous
 };
 
@@ -95,12 +105,6 @@ class Work {
   std::size_t effort() const noexcept { return bytes_ * cost_; }
   const Contents& contents() const noexcept { return contents_; }
   static constexpr std::size_t kBufferBytes = kBlock * sizeof(double);
-  // How far units are apart in a buffer, in numbers. Not by a multiple of 4 KiB if they are packed
-  // in turns, or all would fall into the same sets of a cache.
-  static std::size_t pitch(const Span& span, std::size_t count) noexcept {
-    return span.interleaved ? count + 64 / item_size(span.dtype()) : count;
-  }
-
   // Calls visit(block, buffer) for every block, a chunk's blocks in order and in one thread, in
   // the floating-point environment asked for. `buffer` holds a block, or as many as were asked for,
   // and is the worker's own; it is null if all spans are contiguous and none were.
@@ -135,11 +139,22 @@ class Work {
     const Start& end = chunks_[chunk + 1];
     for (; span < end.span || (span == end.span && block < end.block); ++span, block = 0) {
       const Span& current = spans_[span];
-      const Cut cut(current);
+      if (current.unit_ndim == 0) {  // most arrays
+        const std::size_t stop =
+            span == end.span ? std::min(end.block * kBlock, current.size) : current.size;
+        part += block;
+        for (std::size_t first = block * kBlock; first < stop; first += kBlock, ++part) {
+          visit(Block{current, kOneUnit, first, std::min(kBlock, current.size - first), part, unit},
+                buffer);
+        }
+        ++unit;
+        continue;
+      }
+      const Cut cut(spans_, current);
       const std::size_t stop = span == end.span ? end.block : cut.blocks();
       cut.for_each(block, stop, [&](std::size_t, const Cut::Tile& tile) {
-        visit(Block{current, tile.first, tile.size, part + tile.row * cut.parts + tile.part,
-                    unit + tile.row, tile.row, tile.rows, cut.parts},
+        visit(Block{current, cut, tile.first, tile.size, part + tile.row * cut.parts + tile.part,
+                    unit + tile.row, tile.row, tile.rows},
               buffer);
       });
       part += cut.units * cut.parts;
@@ -152,7 +167,7 @@ class Work {
     return buffers_.data() + static_cast<std::size_t>(worker) * buffers_of_worker_ * buffer_bytes_;
   }
 
-  void cut(std::size_t chunk_bytes, bool whole_units);
+  void cut(std::size_t chunk_bytes);
 
   const SpanList& spans_;
   std::size_t parts_ = 0;

@@ -48,10 +48,10 @@ template <class T, bool kPairs>
 void count_specials(const std::byte* x, std::size_t n, Counts* counts) {
   constexpr std::size_t kNumbers = kPairs ? 2 : 1;
   const auto above = [&](double bound) {
-    return count_lanes<T>(x, n, [bounds = Isa::broadcast(bound)](const std::byte* row,
-                                                                 std::size_t k) {
-      return Isa::above(larger_part<T, kPairs>(row, k), bounds);
-    });
+    return count_lanes<T>(x, n,
+                          [bounds = Isa::broadcast(bound)](const std::byte* row, std::size_t k) {
+                            return Isa::above(larger_part<T, kPairs>(row, k), bounds);
+                          });
   };
   const std::size_t not_nan = above(-1.0) - padding(n);
   counts->nans = (n - not_nan) / kNumbers;

@@ -23,9 +23,7 @@ struct NeonRow<float> {
   static void store(std::byte* p, float32x4_t v) { store16(p, vreinterpretq_u8_f32(v)); }
   static float32x4_t broadcast(float x) { return vdupq_n_f32(x); }
   static float32x4_t mul(float32x4_t a, float32x4_t b) { return vmulq_f32(a, b); }
-  static float32x4_t fma(float32x4_t a, float32x4_t b, float32x4_t c) {
-    return vfmaq_f32(c, a, b);
-  }
+  static float32x4_t fma(float32x4_t a, float32x4_t b, float32x4_t c) { return vfmaq_f32(c, a, b); }
   template <class T>
   static float32x4_t widen(const std::byte* p, T) {
     return NeonRow<T>::load(p);
@@ -47,9 +45,7 @@ struct NeonRow<double> {
   static void store(std::byte* p, float64x2_t v) { store16(p, vreinterpretq_u8_f64(v)); }
   static float64x2_t broadcast(double x) { return vdupq_n_f64(x); }
   static float64x2_t mul(float64x2_t a, float64x2_t b) { return vmulq_f64(a, b); }
-  static float64x2_t fma(float64x2_t a, float64x2_t b, float64x2_t c) {
-    return vfmaq_f64(c, a, b);
-  }
+  static float64x2_t fma(float64x2_t a, float64x2_t b, float64x2_t c) { return vfmaq_f64(c, a, b); }
   static float64x2_t widen(const std::byte* p, double) { return load(p); }
   static float64x2_t max(float64x2_t v, float64x2_t bound) {
     return vbslq_f64(vcltq_f64(v, bound), bound, v);

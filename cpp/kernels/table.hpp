@@ -65,8 +65,8 @@ struct Counts {
 using CountKernel = void (*)(const std::byte* x, std::size_t n, Counts* counts);
 
 // A step of stochastic gradient descent. With d = factor · gradient + weight_decay · parameter,
-// velocity = momentum · velocity + d, and the parameter loses lr times that, or times d + momentum ·
-// velocity if it is Nesterov's; without a velocity, lr · d.
+// velocity = momentum · velocity + d, and the parameter loses lr times that, or times d + momentum
+// · velocity if it is Nesterov's; without a velocity, lr · d.
 struct SgdStep {
   Steps factor;
   double lr;

@@ -79,9 +79,9 @@ std::vector<double> clip_one_by_one(Rows& rows) {
 }
 
 std::vector<Rows> all_rows() {
-  return {{0, 3, 2},   {1, 5, 0},   {2, 40, 3},        {15, 9, 1},
-          {16, 9, 1},  {17, 9, 1},  {100, 300, 200},   {7, kBlock + 3, 2 * kBlock},
-          {40, 0, 0},  {33, 1, 1},  {300, 1000, 1000}, {3, 0, 5}};
+  return {{0, 3, 2},  {1, 5, 0},  {2, 40, 3},        {15, 9, 1},
+          {16, 9, 1}, {17, 9, 1}, {100, 300, 200},   {7, kBlock + 3, 2 * kBlock},
+          {40, 0, 0}, {33, 1, 1}, {300, 1000, 1000}, {3, 0, 5}};
 }
 
 TEST_CASE("examples are clipped as lists of their own, in one pass or two") {
@@ -134,8 +134,7 @@ TEST_CASE("sums are of groups of examples, in order") {
     std::vector<float> narrow;
     std::vector<double> wide;
     for (std::size_t k = 0; k < rows.narrow_size; ++k) {
-      narrow.push_back(
-          sum_of_column(rows.narrow, rows.narrow_size, k, plans, DType::kFloat32));
+      narrow.push_back(sum_of_column(rows.narrow, rows.narrow_size, k, plans, DType::kFloat32));
     }
     for (std::size_t k = 0; k < rows.wide_size; ++k) {
       wide.push_back(sum_of_column(rows.wide, rows.wide_size, k, plans, DType::kFloat64));

@@ -131,7 +131,8 @@ TEST_CASE("clips") {
     check_in_every_state([&](State caller) {
       double factor = 0.0;
       Result result = written_in(caller, [&](const Work& work) {
-        const ClipPlan plan = plan_clip(1e302, max_norm, options, precision(work.contents(), Order{}));
+        const ClipPlan plan =
+            plan_clip(1e302, max_norm, options, precision(work.contents(), Order{}));
         factor = plan.factor;
         write(work, plan);
       });

@@ -6,8 +6,8 @@
 #include <tuple>
 
 #include "core/clip.hpp"
-#include "core/passes.hpp"
 #include "core/fp_environment.hpp"
+#include "core/passes.hpp"
 #include "support/arrays.hpp"
 #include "support/clips.hpp"
 #include "support/exact.hpp"

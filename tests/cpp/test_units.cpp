@@ -88,7 +88,8 @@ std::vector<Case> cases() {
   for (int round = 0; round < 60; ++round) {
     all.push_back(random_case(random, random_extents(random, 9), random_extents(random, 9)));
   }
-  for (const std::size_t units : {3u, 40u, 600u}) {  // rows and columns, and more than a tile of them
+  for (const std::size_t units :
+       {3u, 40u, 600u}) {  // rows and columns, and more than a tile of them
     all.push_back(random_case(random, {units}, {70}));
   }
   all.push_back(random_case(random, {20}, {kBlock + 5}));
@@ -167,8 +168,7 @@ TEST_CASE("an array on its own is clipped by its own precision, whatever stands 
   const double norms[] = {9.0, 5.0};
   Case alone = wide;
   const SpanList of_wide = alone.one_by_one();
-  write(Work(of_wide),
-        plan_clip(9.0, 0.7, {}, precision(Work(of_wide).contents(), Order{})));
+  write(Work(of_wide), plan_clip(9.0, 0.7, {}, precision(Work(of_wide).contents(), Order{})));
   SpanList both = wide.one_by_one();
   both.append(half.one_by_one());
   write(Work(both), UnitPlans(norms, max_norm, Order{}, 0.0, NonFinite::kRaise));
@@ -187,7 +187,7 @@ TEST_CASE("blocks of units cover every number once") {
                           [&](const Block& block, std::byte*) {
                             numbers += block.units * block.size;
                             for (std::size_t i = 0; i < block.units; ++i) {
-                              ++parts[block.part + i * block.parts];
+                              ++parts[block.part + i * block.cut.parts];
                             }
                           });
       CHECK(numbers.load() == spans[0].size);

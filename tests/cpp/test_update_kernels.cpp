@@ -32,7 +32,8 @@ std::vector<T> random_block(Random& random, std::size_t n) {
   return values;
 }
 
-TEST_CASE_TEMPLATE("scaled blocks are added with one rounding", T, Float16, Bfloat16, float, double) {
+TEST_CASE_TEMPLATE("scaled blocks are added with one rounding", T, Float16, Bfloat16, float,
+                   double) {
   using C = Compute<T>;
   Random random(1);
   for (const Steps factor : {Steps{}, Steps{0.3, 1.0}, Steps{1.7, 0x1p-30}}) {

@@ -32,9 +32,9 @@ Bounds around(double x) {
         const double other = outwards ? *(place + 1) : *(place - 1);
         result = std::copysign(other, near);
       }
-      return result == magnitude<T>(kInfinityBits<T>) ? kInfinity
+      return result == magnitude<T>(kInfinityBits<T>)    ? kInfinity
              : result == -magnitude<T>(kInfinityBits<T>) ? -kInfinity
-                                                           : result;
+                                                         : result;
     } else {
       return static_cast<double>(std::nextafter(static_cast<T>(near), static_cast<T>(direction)));
     }
