@@ -2,7 +2,7 @@
 
 import argparse
 
-from bench import compare, markdown, peers, record, report
+from bench import compare, family, markdown, peers, record, report
 from bench.cases import MODES
 from bench.contenders import OURS
 from bench.run import run
@@ -20,6 +20,8 @@ def do(options: argparse.Namespace) -> int:
         report.console().print(compare.table(*map(record.read, (options.before, options.after))))
     elif options.command == "plot":
         draw(record.read(options.file), options)
+    elif options.command == "family":
+        return family.run(options.seconds)
     elif options.command == "table":
         print(markdown.tables(record.read(options.file)))
     else:

@@ -69,15 +69,19 @@ void for_each_unit_run(const Section& section, const Copy& copy) {
     offsets[i] = unit_offset<kStride>(section, section.units[i]);
   }
   if (section.interleaved) {
+    constexpr std::size_t kTurn = 16;  // rows whose cache lines wait for the next unit
     std::size_t place = 0;
-    for_each_run<kStride>(section,
-                          [&](std::ptrdiff_t offset, std::ptrdiff_t stride, std::size_t count) {
-                            for (; count > 0; --count, ++place, offset += stride) {
-                              for (std::size_t i = 0; i < section.unit_count; ++i) {
-                                copy(offsets[i] + offset, stride, i * section.pitch + place, 1);
-                              }
-                            }
-                          });
+    for_each_run<kStride>(
+        section, [&](std::ptrdiff_t offset, std::ptrdiff_t stride, std::size_t count) {
+          for (std::size_t size; count > 0; count -= size) {
+            size = std::min(count, kTurn);
+            for (std::size_t i = 0; i < section.unit_count; ++i) {
+              copy(offsets[i] + offset, stride, i * section.pitch + place, size);
+            }
+            place += size;
+            offset += static_cast<std::ptrdiff_t>(size) * stride;
+          }
+        });
     return;
   }
   for (std::size_t i = 0; i < section.unit_count; ++i) {

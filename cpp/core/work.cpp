@@ -18,6 +18,7 @@ constexpr std::size_t kLeastBytesPerThread = std::size_t{3} << 17;
 // cache line's at least.
 constexpr std::size_t kTileBytes = std::size_t{1} << 19;
 constexpr std::size_t kLineBytes = 64;
+constexpr std::size_t kLeastRowBytes = 256;
 
 }  // namespace
 
@@ -35,7 +36,7 @@ void Cut::cut_units(const SpanList& spans, const Span& span) noexcept {
   if (columns == 0) return;
   const std::size_t item = item_size(span.dtype());
   rows =
-      interleaved ? std::max(kTileBytes / (columns * item), kLineBytes / item) : kBlock / columns;
+      interleaved ? std::max(kTileBytes / (columns * item), kLeastRowBytes / item) : kBlock / columns;
   rows = std::min({rows, units, kMostUnits});
 }
 
