@@ -45,7 +45,7 @@ def _file(name: str) -> Path:
 PROMISES = [
     Promise(
         "The norm is right: to 2⁻⁴⁴ for float32 and 16 bits, to 1 ulp for float64, at any length.",
-        "norm_accuracy norm_grid norm_large array_norms half complex oracle cpp/kernels "
+        "norm_accuracy norm_grid norm_large array_norms grad_stats half complex oracle cpp/kernels "
         "cpp/pair_kernels cpp/half cpp/partial cpp/root cpp/norms",
     ),
     Promise(
@@ -73,8 +73,8 @@ PROMISES = [
     ),
     Promise(
         "A clip is min(1, max_norm / (norm + eps)) · g, by whichever call.",
-        "clip_with_norm callable functional scale properties properties_scaling cpp/clamp "
-        "cpp/clamp_kernels",
+        "clip_with_norm callable functional scale properties properties_scaling clip_by_norm "
+        "clip_by_axis clip_by_value cpp/clamp cpp/clamp_kernels",
     ),
     Promise(
         "The same arrays give the same bits on any threads, instruction set and alignment.",

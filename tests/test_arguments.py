@@ -141,3 +141,59 @@ def test_an_error_in_the_conversion_of_a_number_passes_through(grads):
 
     with pytest.raises(ZeroDivisionError, match="from __float__"):
         gradclip.clip_by_global_norm_(grads, Broken())
+
+
+NO_RATES = [-1.0, -5e-324, math.nan, math.inf]
+OUT_OF_RANGE = {
+    "max_norm": [-1.0, math.nan, -math.inf],
+    "ord": [0, -0.0, -1, math.nan],
+    "inv_scale": [0.0, -1.0, math.nan, math.inf],
+    "nonfinite": ["", "RAISE", "zero "],
+    "eps": NO_RATES,
+    "clipping": NO_RATES,
+    "lr": NO_RATES,
+    "momentum": NO_RATES,
+    "weight_decay": NO_RATES,
+}
+
+# Calls of gradients, their necessary arguments, and what others they take.
+WITH_OPTIONS = {
+    "clip_by_norm_": ({"max_norm": 1.0}, "ord eps nonfinite"),
+    "clip_by_norm": ({"max_norm": 1.0}, "ord eps nonfinite"),
+    "clip_per_example_": ({"max_norm": 1.0}, "nonfinite"),
+    "clip_per_example_sum": ({"max_norm": 1.0}, "nonfinite"),
+    "adaptive_grad_clip_": ({"params": None}, "clipping eps"),
+    "sgd_step_": (
+        {"params": None, "lr": 0.5},
+        "max_norm momentum weight_decay inv_scale nonfinite",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WITH_OPTIONS)
+class TestEveryOption:
+    def given(self, name, grads):
+        """Return valid arguments, and the names of all numbers and policies."""
+        necessary, others = WITH_OPTIONS[name]
+        if "params" in necessary:
+            params = [np.full(4, 2.0, grads[0].dtype), {"w": np.full((3, 5), 2.0, grads[0].dtype)}]
+            necessary = necessary | {"params": params, "grads": grads}
+        numbers = [key for key in necessary if key in OUT_OF_RANGE]
+        return {"grads": grads} | necessary, [*numbers, *others.split()]
+
+    def test_what_is_out_of_range_is_named(self, name, grads):
+        given, options = self.given(name, grads)
+        for option in options:
+            for value in OUT_OF_RANGE[option]:
+                with pytest.raises(ValueError, match=option):
+                    getattr(gradclip, name)(**given | {option: value})
+
+    def test_what_is_no_number_is_named(self, name, grads):
+        given, options = self.given(name, grads)
+        for option in options:
+            for value in NO_NUMBERS:
+                if name == "sgd_step_" and option == "max_norm" and value is None:
+                    continue  # no threshold
+                error = (ValueError, TypeError) if option == "nonfinite" else TypeError
+                with pytest.raises(error, match=option):
+                    getattr(gradclip, name)(**given | {option: value})

@@ -5,7 +5,7 @@ import collections
 import numpy as np
 import pytest
 from buffers import unchanged
-from calls import ALL, IN_PLACE
+from calls import ALL, ALL_IN_PLACE
 
 import gradclip
 
@@ -80,9 +80,9 @@ def call(request):
     return ALL[request.param]
 
 
-@pytest.fixture(params=IN_PLACE)
+@pytest.fixture(params=ALL_IN_PLACE)
 def in_place_call(request):
-    return IN_PLACE[request.param]
+    return ALL_IN_PLACE[request.param]
 
 
 def assert_refused(call, bad, path, error, *words):

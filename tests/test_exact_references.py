@@ -108,11 +108,24 @@ ANY = {
         BAD, lambda grads: gradclip.clip_with_norm_(grads, 1.0, float("inf"))
     ),
     "scale_": lambda grads: gradclip.scale_(grads, 1.0),
+    "clip_by_norm_": lambda grads: gradclip.clip_by_norm_(grads, 1e-3),
+    "clip_by_norm_, axis": lambda grads: gradclip.clip_by_norm_(grads, 1e-3, axis=(0,)),
+    "clip_by_norm_, no axis": failing(
+        ValueError, lambda grads: gradclip.clip_by_norm_(grads, 1.0, axis=1)
+    ),
+    "clip_by_value_, complex": failing(
+        TypeError, lambda grads: gradclip.clip_by_value_([grads, a(dtype="c8")], -1, 1)
+    ),
+    "grad_stats": gradclip.grad_stats,
+    "adaptive_grad_clip_, no partner": failing(
+        ValueError, lambda grads: gradclip.adaptive_grad_clip_(grads, [a()])
+    ),
     "scale_, too large": failing(ValueError, lambda grads: gradclip.scale_(grads, 1e300)),
 }
 FRESH = {
     "fresh": fresh,
     "fresh, loose": lambda grads: fresh(grads, 1e9),
+    "clip_by_norm": lambda grads: gradclip.clip_by_norm(grads, 1e-3, axis=-1),
     "fresh, callable": lambda grads: fresh(grads, threshold),
     "fresh, callable fails": failing(Failure, lambda grads: fresh(grads, fail)),
 }

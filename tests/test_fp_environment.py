@@ -61,24 +61,36 @@ def prepared(make):
     """Return calls on fresh gradients that do no other arithmetic, and these gradients."""
     grads = [make() for _ in range(4)]
     short = [array[:5000] for array in grads[0]]  # a power takes 10 ns
+    params, units, adaptive, values = ([array.copy() for array in short] for _ in range(4))
+    batch = np.stack([short[0], short[0][::-1]])
     tiny = gradclip.global_norm(grads[0]) / 3
+    real, low = grads[0][0].dtype.kind == "f", -0.7 * tiny
 
     def run():
-        return (
+        results = [
             gradclip.global_norm(grads[0]),
             gradclip.array_norms(grads[0]),
             *(gradclip.global_norm(short, ord=order) for order in (1, 3, 0.7, np.inf)),
             gradclip.clip_by_global_norm_(grads[1], tiny),
             gradclip.clip_by_global_norm_(grads[2], tiny, inv_scale=0.7, eps=1e-30),
-            gradclip.scale_(grads[3], 0.7),
-        )
+            gradclip.scale_(grads[3], 0.7) is None,
+            *gradclip.grad_stats(short)[:6],
+            *gradclip.clip_by_norm_(units, tiny, axis=0),
+            gradclip.adaptive_grad_clip_(adaptive, params, 0.3, eps=1e-320),
+            *gradclip.clip_per_example_sum(batch, tiny),
+        ]
+        if real:
+            results += [
+                gradclip.clip_by_value_(values, low, 1e-320),
+                gradclip.sgd_step_(params, short, 0.7, max_norm=tiny, weight_decay=1e-9),
+            ]
+        return results
 
-    return run, grads
+    return run, [*grads, params, units, adaptive, values]
 
 
 def bits(results, grads):
-    norm, norms, *returned = results
-    return norm, norms.tobytes(), returned, digest(*(array for group in grads for array in group))
+    return digest(*map(np.asarray, results)), digest(*(array for group in grads for array in group))
 
 
 @needs_control

@@ -12,7 +12,7 @@ import ctypes, mmap, sys
 sys.path.insert(0, {__file__.rpartition("/")[0]!r})
 import numpy as np
 import gradclip
-from calls import ALL as CALLS
+from calls import taking
 from dtypes import ALL, normals, times
 
 PAGE = mmap.PAGESIZE
@@ -35,6 +35,7 @@ EVERY_LENGTH = """
 gradclip._gradclip._set_isa(ISA)
 cases = 0
 for dtype in ALL:
+    calls = taking(dtype).values()
     for length in range(131):
         values, size = normals(rng, length, dtype), length * dtype.itemsize
         scaled = times(values, 0.5)
@@ -42,7 +43,7 @@ for dtype in ALL:
             for start in (shift, PAGE - size - shift):  # up to 3 elements beside what is forbidden
                 page[:] = 0xA5
                 grad = np.ndarray(length, dtype, page, start)
-                for call in CALLS.values():
+                for call in calls:
                     grad[:] = values
                     call([grad])
                     cases += 1
@@ -58,14 +59,14 @@ STRIDED = """
 gradclip._gradclip._set_isa(ISA)
 cases = 0
 for dtype in ALL:
-    size = dtype.itemsize
+    calls, size = taking(dtype).values(), dtype.itemsize
     for length in range(1, 70):
         for step in (-3 * size, -2 * size, -size, 2 * size, 3 * size - 1, size + 1):
             reach = (length - 1) * step
             for start in (max(0, -reach), PAGE - size - max(0, reach)):  # the first, the last byte
                 page[:] = 0xA5
                 grad = np.ndarray(length, dtype, page, start, step)
-                for name, call in CALLS.items():
+                for call in calls:
                     grad[:] = dtype.type(2)
                     call([grad])
                     cases += 1

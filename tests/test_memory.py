@@ -50,6 +50,8 @@ def functional(grads):
     return gradclip.clip_by_global_norm(grads, 1.0)
 
 
+_LIKE_GOOD, _SPEED = _good(), _good()
+
 CALLS = {
     "global_norm": (gradclip.global_norm, _good()),
     "array_norms": (gradclip.array_norms, _good()),
@@ -66,6 +68,22 @@ CALLS = {
     "functional, loose": (lambda grads: gradclip.clip_by_global_norm(grads, 1e9), _good()),
     "clip_with_norm_": (lambda grads: gradclip.clip_with_norm_(grads, 1.0, 2.0), _good()),
     "scale_": (lambda grads: gradclip.scale_(grads, 1.0), _good()),
+    "clip_by_norm_": (lambda grads: gradclip.clip_by_norm_(grads, 1e-3), _good()),
+    "clip_by_norm, axis": (lambda grads: gradclip.clip_by_norm(grads, 1e-3, axis=0), _good()),
+    "clip_by_value": (lambda grads: gradclip.clip_by_value(grads, -1, 1), _good()),
+    "adaptive_grad_clip_": (
+        lambda grads: gradclip.adaptive_grad_clip_(grads, _LIKE_GOOD, 1e-3),
+        _good(),
+    ),
+    "clip_per_example_sum": (
+        lambda grads: gradclip.clip_per_example_sum(grads["b"], 1e-3),
+        _good(),
+    ),
+    "sgd_step_": (
+        lambda grads: gradclip.sgd_step_(_LIKE_GOOD, grads, 0.0, momentum=0.5, velocity=_SPEED),
+        _good(),
+    ),
+    "grad_stats": (gradclip.grad_stats, _good()),
     "threads": (lambda grads: limit(2), None),
     "show_config": (lambda grads: gradclip.show_config("dicts"), None),
 }
@@ -82,6 +100,13 @@ ERRORS = {
     "no number": (lambda grads: clip(grads, "1"), _good(), TypeError),
     "keyword": (lambda grads: clip(grads, no_such=1.0), _good(), TypeError),
     "order": (lambda grads: gradclip.global_norm(grads, ord=0), _good(), ValueError),
+    "axis": (lambda grads: gradclip.clip_by_norm_(grads, 1.0, axis=1), _good(), ValueError),
+    "complex": (lambda grads: gradclip.clip_by_value_(grads, 0, 1), [np.ones(2, "c8")], TypeError),
+    "no partner": (
+        lambda grads: gradclip.sgd_step_([_LIKE_GOOD["a"]], grads, 0.1),
+        _good(),
+        ValueError,
+    ),
     "callable raises": (lambda grads: clip(grads, _raise), _good(), ZeroDivisionError),
     "callable is wrong": (lambda grads: clip(grads, lambda norm: "x"), _good(), TypeError),
     "functional": (functional, [_good(), np.array([np.inf])], gradclip.NonFiniteNormError),

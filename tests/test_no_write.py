@@ -7,11 +7,13 @@ from subprocesses import output_of, run_python
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs mprotect")
 
-PREPARE = """
-import ctypes, mmap
+PREPARE = f"""
+import ctypes, mmap, sys
+sys.path.insert(0, {__file__.rpartition("/")[0]!r})
 import ml_dtypes
 import numpy as np
 import gradclip
+from calls import like
 
 SIZE = 1 << 20
 libc = ctypes.CDLL(None, use_errno=True)
@@ -44,6 +46,17 @@ QUIET = {
     "a norm in order 1": "gradclip.global_norm(grads, ord=1)",
     "norms": "gradclip.array_norms(grads)",
     "the functional clip": "gradclip.clip_by_global_norm(grads, 1e-3)",
+    "a loose threshold for each array": "gradclip.clip_by_norm_(grads, 1e9)",
+    "loose thresholds along an axis": "gradclip.clip_by_norm_(grads, 1e9, axis=0, ord=1)",
+    "loose bounds": "gradclip.clip_by_value_(grads[:4], -3, 3)",
+    "loose thresholds by parameters and for examples": (
+        "gradclip.adaptive_grad_clip_(grads, like(grads), 1e9, axis=0);"
+        "gradclip.clip_per_example_(examples, 1e3)"
+    ),
+    "sums, statistics and steps of others": (
+        "gradclip.clip_per_example_sum(examples, 1e-3); gradclip.grad_stats(grads);"
+        "gradclip.sgd_step_(like(grads[:4]), grads[:4], 0.1, max_norm=1e-3)"
+    ),
     "an empty clip": "gradclip.clip_by_global_norm_([], 0.0)",
 }
 
@@ -54,6 +67,7 @@ def test_unclipped_gradients_are_not_written(call):
 grads = [locked([1.0, -0.0, 2.0]), {{"w": locked([3.0, -0.0], "f4")[::3]}}]
 grads += [locked([1.0, -0.0], "f2"), locked([-0.0, 2.0], ml_dtypes.bfloat16)[::-2]]
 grads += [locked([3 - 4j, 0.0], "c8"), locked([-0.0, 1j], "c16")[1::2]]
+examples = [grad[:1000] for grad in (grads[0], grads[1]["w"][:, None], *grads[2:])]
 for gradclip_threads in (1, 3):
     with gradclip.threads(gradclip_threads):
         {call}
@@ -86,6 +100,33 @@ for bad in (3, np.ones(2, int), grads[0], np.broadcast_to(1.0, 3)):
         print("raised")
 """
     assert output_of(PREPARE + code) == "raised\n" * 3 + "raised"
+
+
+BESIDE = {
+    "rows": "gradclip.clip_by_norm_(grad.reshape(8, -1), 1.0, axis=1)",
+    "examples": "gradclip.clip_per_example_(grad.reshape(8, -1), 1.0)",
+    "arrays": "gradclip.clip_by_norm_([*grad.reshape(8, -1)], 1.0)",
+    "blocks": "gradclip.clip_by_value_(grad, -0.5, 0.5)",
+    "units": "gradclip.adaptive_grad_clip_(grad.reshape(8, -1), like(grad.reshape(8, -1)), axis=1)",
+}
+
+
+@pytest.mark.parametrize("call", BESIDE.values(), ids=BESIDE)
+def test_what_is_within_its_bound_is_not_written_beside_what_is_not(call):
+    code = f"""
+for dtype in ("f4", "f8"):
+    grad = locked([0.0], dtype)
+    part = slice(grad.size // 8, 3 * grad.size // 8)
+    unlocked = ctypes.c_void_p(grad[part].ctypes.data), ctypes.c_size_t(SIZE // 4)
+    assert libc.mprotect(*unlocked, mmap.PROT_READ | mmap.PROT_WRITE) == 0
+    for threads in (1, 3):
+        grad[part] = 5
+        with gradclip.threads(threads):
+            {call}
+        assert (grad[part] < 5).all()
+print("alive")
+"""
+    assert output_of(PREPARE + code) == "alive"
 
 
 def test_the_memory_is_really_locked():

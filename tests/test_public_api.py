@@ -20,13 +20,25 @@ SIGNATURES = {
     ),
     "clip_with_norm_": "(grads, max_norm, total_norm, *, eps=0.0)",
     "scale_": "(grads, factor)",
+    "clip_by_norm_": "(grads, max_norm, *, ord=2.0, axis=None, eps=0.0, nonfinite='raise')",
+    "clip_by_norm": "(grads, max_norm, *, ord=2.0, axis=None, eps=0.0, nonfinite='raise')",
+    "clip_by_value_": "(grads, low, high)",
+    "clip_by_value": "(grads, low, high)",
+    "adaptive_grad_clip_": "(grads, params, clipping=0.01, *, eps=0.001, axis=None)",
+    "clip_per_example_": "(grads, max_norm, *, nonfinite='raise')",
+    "clip_per_example_sum": "(grads, max_norm, *, nonfinite='raise')",
+    "sgd_step_": (
+        "(params, grads, lr, *, max_norm=None, momentum=0.0, nesterov=False, velocity=None, "
+        "weight_decay=0.0, inv_scale=1.0, nonfinite='raise')"
+    ),
+    "grad_stats": "(grads)",
     "set_num_threads": "(n)",
     "get_num_threads": "()",
     "threads": "(n)",
     "show_config": "(mode='stdout')",
 }
 
-PUBLIC = {*SIGNATURES, "NonFiniteNormError", "__version__"}
+PUBLIC = {*SIGNATURES, "GradStats", "NonFiniteNormError", "__version__"}
 
 ARGUMENTS = {
     "global_norm": {},
@@ -35,6 +47,13 @@ ARGUMENTS = {
     "clip_by_global_norm": {"max_norm": 1.0},
     "clip_with_norm_": {"max_norm": 1.0, "total_norm": 2.0},
     "scale_": {"factor": 2.0},
+    "clip_by_norm_": {"max_norm": 1.0},
+    "clip_by_norm": {"max_norm": 1.0},
+    "clip_by_value_": {"low": -1.0, "high": 0.5},
+    "clip_by_value": {"low": -1.0, "high": 0.5},
+    "clip_per_example_": {"max_norm": 1.0},
+    "clip_per_example_sum": {"max_norm": 1.0},
+    "grad_stats": {},
 }
 
 

@@ -40,7 +40,10 @@ class GradStats(NamedTuple):
     def __str__(self) -> str:
         counts = (("zeros", self.zeros), ("nans", self.nans), ("infs", self.infs))
         rows = [
-            *((path, f"{norm:.6g}") for path, norm in zip(self.paths, self.array_norms, strict=True)),
+            *(
+                (path, f"{norm:.6g}")
+                for path, norm in zip(self.paths, self.array_norms, strict=True)
+            ),
             ("norm", f"{self.norm:.6g}"),
             ("max abs", f"{self.max_abs:.6g}"),
             *((name, str(count)) for name, count in counts),
