@@ -30,6 +30,11 @@ bool requires_grad(PyObject* tensor) {
   return checked(PyObject_GetAttr(tensor, name)).ptr() != Py_False;
 }
 
+// Without code of others: equal objects of other types than str may be taken for different.
+bool same_key(PyObject* a, PyObject* b) {
+  return a == b || (PyUnicode_CheckExact(a) && PyUnicode_CheckExact(b) && PyUnicode_Compare(a, b) == 0);
+}
+
 }  // namespace
 
 // Delegates, so that the destructor runs when the walk throws.
@@ -311,15 +316,16 @@ bool Leaves::is_torch_tensor(std::size_t leaf) const noexcept {
 }
 
 bool Leaves::same_place(std::size_t leaf, const Leaves& other, std::size_t other_leaf) const {
-  const Place a = places_[leaf], b = other.places_[other_leaf];
-  if (a.container == 0 && b.container == 0) {  // most nestings have one level
-    const bool mapping = containers_[0].mapping;
-    if (mapping == other.containers_[0].mapping &&
-        (mapping ? a.key == b.key : a.index == b.index)) {
-      return true;
-    }
+  Place a = places_[leaf], b = other.places_[other_leaf];
+  while (a.container >= 0 && b.container >= 0) {
+    const Container& in_a = containers_[static_cast<std::size_t>(a.container)];
+    const Container& in_b = other.containers_[static_cast<std::size_t>(b.container)];
+    if (in_a.mapping != in_b.mapping) return false;
+    if (in_a.mapping ? !same_key(a.key, b.key) : a.index != b.index) return false;
+    a = in_a.place;
+    b = in_b.place;
   }
-  return place_in_nesting(a) == other.place_in_nesting(b);
+  return a.container == b.container;
 }
 
 }  // namespace gradclip

@@ -86,8 +86,8 @@ After the pass for the norm this is a single pass; gradients are read and never 
 Parameters
 ----------
 params : array or nesting of list, tuple and dict of arrays
-    What is changed: arrays and tensors as for `clip_by_global_norm_`, real ones; tensors may
-    require grad.
+    What is changed: arrays and tensors as for `clip_by_global_norm_`, but tensors may require
+    grad.
 grads : array or nesting of list, tuple and dict of arrays
     The gradients, in the same nesting, of the same shapes and dtypes. Where one is None, the
     parameter is left as it is.
@@ -156,6 +156,9 @@ PyObject* sgd_step_in_place(PyObject* const* args, Py_ssize_t count, PyObject* k
   lists.require_equal_dtypes();
   lists.refuse_shared_memory();
   grads.check_representable(call.inv_scale, "inv_scale");
+  grads.check_representable(call.descent.lr, "lr");
+  grads.check_representable(call.descent.momentum, "momentum");
+  grads.check_representable(call.descent.weight_decay, "weight_decay");
 
   const Work of_norm(grads.spans());
   Norms norms(of_norm, Order{});
