@@ -16,11 +16,9 @@ def _turned(array):
 
 def _with_first_axis_last(shape, dtype):
     """Return an array whose rest is in C order, and its first axis the fastest."""
-    return (
-        np.moveaxis(np.zeros((*shape[1:], *shape[:1]), dtype), -1, 0)
-        if shape
-        else np.zeros((), dtype)
-    )
+    if not shape:
+        return np.zeros((), dtype)
+    return np.moveaxis(np.zeros((*shape[1:], *shape[:1]), dtype), -1, 0)
 
 
 PLACEMENTS = {
