@@ -49,7 +49,12 @@ WITHOUT = "has no partner"
 NO_GRADIENT = "has no gradient"
 NESTINGS = {
     "a gradient more": (1, lambda x: x | {"d": full(1.0, 2)}, WITHOUT, "grads['d']"),
-    "a longer list": (1, lambda x: x | {"enc": [*x["enc"], full(1.0, 2)]}, WITHOUT, "params['enc']"),
+    "a longer list": (
+        1,
+        lambda x: x | {"enc": [*x["enc"], full(1.0, 2)]},
+        WITHOUT,
+        "params['enc']",
+    ),
     "a parameter more": (0, lambda x: x | {"d": full(1.0, 2)}, NO_GRADIENT, "params['d']"),
     "a velocity more": (2, lambda x: x | {"d": full(1.0, 2)}, NO_GRADIENT, "velocity['d']"),
     "a parameter less": (0, lambda x: {"b": x["b"]}, WITHOUT, "params['enc'][0]"),
@@ -224,9 +229,7 @@ def test_an_array_that_changes_while_the_threshold_is_asked_for(which):
     rest = [array for nesting in given for array in arrays_in(nesting) if array is not bad]
     params, grads, velocity = given
     with unchanged(*rest), pytest.raises(RuntimeError, match=words):
-        gradclip.sgd_step_(
-            params, grads, 0.5, max_norm=threshold, momentum=0.5, velocity=velocity
-        )
+        gradclip.sgd_step_(params, grads, 0.5, max_norm=threshold, momentum=0.5, velocity=velocity)
     assert len(set(bad.tolist())) == 1
 
 
@@ -270,6 +273,8 @@ def test_a_key_that_changes_an_array_while_it_is_named():
 
 
 def test_equal_keys_that_are_different_objects():
-    params, grads = ({name: full(v, 2) for name in ("".join(["a", "b"]), 10**9)} for v in (1.0, 2.0))
+    params, grads = (
+        {name: full(v, 2) for name in ("".join(["a", "b"]), 10**9)} for v in (1.0, 2.0)
+    )
     gradclip.sgd_step_(params, dict(reversed(grads.items())), 0.25)
     assert all(same_bits(array, full(0.5, 2)) for array in params.values())

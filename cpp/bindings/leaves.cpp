@@ -268,18 +268,23 @@ std::vector<Axis> Leaves::axes_of(const TensorMemory& memory, Element element) {
   return axes;
 }
 
+void Leaves::refuse_inference_tensors() const {
+  if (torch_leaves_.empty() || !in_place() || torch_inference_mode()) return;
+  for (const std::size_t leaf : torch_leaves_) {
+    if (!is_inference_tensor(arrays_[leaf])) continue;
+    raise(PyExc_RuntimeError,
+          "Inplace update to inference tensor outside InferenceMode is not allowed: %s is one; "
+          "clone() it",
+          path(leaf).c_str());
+  }
+}
+
 void Leaves::announce_write() const {
   if (torch_leaves_.empty() || !in_place()) return;
-  const bool inference_mode = torch_inference_mode();
+  refuse_inference_tensors();
   const py::list tensors(torch_leaves_.size());
   Py_ssize_t next = 0;
   for (const std::size_t leaf : torch_leaves_) {
-    if (!inference_mode && is_inference_tensor(arrays_[leaf])) {
-      raise(PyExc_RuntimeError,
-            "Inplace update to inference tensor outside InferenceMode is not allowed: %s is one; "
-            "clone() it",
-            path(leaf).c_str());
-    }
     PyList_SET_ITEM(tensors.ptr(), next++, Py_NewRef(arrays_[leaf]));
   }
   increment_versions(tensors);

@@ -66,6 +66,8 @@ class Leaves {
   // Tells torch that its tensors are about to change, unless they are only read; RuntimeError if
   // it would not let them.
   void announce_write() const;
+  // The latter, before any of several nestings is told of.
+  void refuse_inference_tensors() const;
 
   // ValueError if the number is not finite in the compute type of a leaf.
   void check_representable(double value, const char* name) const;

@@ -110,6 +110,7 @@ void ParallelLists::check_unchanged(const char* culprit, bool exports) const {
 }
 
 void ParallelLists::announce_write() const {
+  for (const Leaves* other : others_) other->refuse_inference_tensors();
   grads_.announce_write();
   for (const Leaves* other : others_) other->announce_write();
   check_unchanged("an attribute of a tensor", false);

@@ -229,7 +229,8 @@ TypeError, ValueError, RuntimeError
     As for `clip_by_global_norm_`; also ValueError if grads and params differ in nesting or shape, if
     they share memory, or by default if an array has more than five dimensions.
 NonFiniteNormError
-    The norm of a unit of gradients is inf or NaN, or that of its parameters is NaN.
+    The norm of a unit of gradients is inf or NaN, or that of its parameters is NaN, or inf where
+    clipping is 0.
 
 Notes
 -----
@@ -309,10 +310,11 @@ PyObject* adaptive_grad_clip_in_place(PyObject* const* args, Py_ssize_t count,
   Py_ssize_t clipped = 0;
   for (std::size_t i = 0; i < norms.size(); ++i) {
     if (!is_finite(norms[i])) refuse_unit(norms[i], grads.path(units.leaf_of(i)));
-    if (is_nan(max_norms[i])) {
-      refuse_unit(max_norms[i], params.path(lists.partners(0)[units.leaf_of(i)]));
+    const double norm_of_params = max_norms[i];
+    max_norms[i] = adaptive_max_norm(clipping, norm_of_params, eps);
+    if (is_nan(max_norms[i])) {  // it is, or it is infinite and clipping is 0
+      refuse_unit(norm_of_params, params.path(lists.partners(0)[units.leaf_of(i)]));
     }
-    max_norms[i] = adaptive_max_norm(clipping, max_norms[i], eps);
     clipped += exceeds(norms[i], max_norms[i]);
   }
   py::object result = checked(PyLong_FromSsize_t(clipped));
