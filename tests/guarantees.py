@@ -77,8 +77,8 @@ PROMISES = [
         "cpp/clamp_kernels",
     ),
     Promise(
-        "Each example of a batch is clipped, and each unit of a layer, as a list of its own would be; "
-        "sums and steps are the formula's, but for the rounding that is documented.",
+        "Each example of a batch, and each unit of a layer, is clipped as a list of its own would "
+        "be; sums and steps are the formula's, but for the documented rounding.",
         "per_example per_example_sum adaptive_grad_clip sgd_step sgd_step_refusals "
         "pytorch/sgd_step_torch pytorch/family_tensors",
     ),
