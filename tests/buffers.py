@@ -30,6 +30,13 @@ def turned_to_address_order(view):
     return flipped.transpose(axes)
 
 
+def turned_as(ordered, view):
+    """Return a view of elements in ascending address order that is turned as `view` is."""
+    axes = sorted(range(view.ndim), key=lambda axis: -abs(view.strides[axis]))
+    turned = ordered.transpose(sorted(range(view.ndim), key=axes.__getitem__))
+    return turned[(..., *(slice(None, None, -1 if step < 0 else 1) for step in view.strides))]
+
+
 def in_address_order(view):
     """Return the elements of a view in ascending address order, as a contiguous 1-d copy."""
     return turned_to_address_order(view).flatten()

@@ -5,9 +5,10 @@
 Each case draws gradients (dtypes, lengths, numbers, layouts), how they are handed over (NumPy,
 DLPack, torch), a call with its arguments, an instruction set, a number of threads and a
 floating-point mode. The result, and every byte in and around the gradients, must be those of the
-scalar code on aligned contiguous copies; norms of short lists and bounds are held to exact
-arithmetic. Exits with 1 at the first case that differs, crashes or hangs, and names its seed:
---seed S runs that case alone, with the same versions of NumPy and, if it was there, of torch.
+scalar code on aligned contiguous copies, of the same shape where that matters; norms of short lists
+and bounds are held to exact arithmetic. Exits with 1 at the first case that differs, crashes or
+hangs, and names its seed: --seed S runs that case alone, with the same versions of NumPy and, if it
+was there, of torch.
 """
 
 import argparse
@@ -24,6 +25,7 @@ from collections import Counter
 import dlpack_producers as dlpack
 import fp_environment
 import fuzz_calls as calls
+import fuzz_shaped
 import numpy as np
 import oracle
 import powers
@@ -37,6 +39,7 @@ ISAS = gradclip.show_config("dicts")["isa"]["available"]
 HOW = ["numpy", "numpy", "numpy", "dlpack", "dlpack", "torch tensors", "torch calls"]
 PLAIN_MODE = contextlib.nullcontext()
 HANG = 120  # seconds without a finished case
+READING = {"global_norm", "array_norms", *fuzz_shaped.READING}
 RETURNING_THE_NORM = {"global_norm", "clip_by_global_norm", "clip_by_global_norm_"}
 LONGEST = 3000, 60  # elements whose norm is compared with the exact one, in order 2 and in others
 
@@ -57,14 +60,27 @@ class Case:
         self.rng, self.how = rng, rng.choice(HOW)
         if calls.torch is None and "torch" in self.how:
             self.how = "numpy"
-        whole_items = self.how != "numpy"
-        self.grads = Gradients(rng, many, whole_items, reversible="torch" not in self.how)
+        self.shaped = self.how != "torch calls" and rng.random() < 0.4
+        batch = rng.choice([0, 1, 2, 3, 16, 17, 40]) if rng.random() < 0.6 else None
+        self.grads = Gradients(
+            rng,
+            many,
+            whole_items=self.how != "numpy",
+            reversible="torch" not in self.how,
+            batch=batch if self.shaped else None,
+        )
         self.isa, self.threads = rng.choice(ISAS), rng.randint(1, 8)
         self.nest = list if self.how == "torch calls" else calls.nested(rng)
         self.mode = {}
         if fp_environment.SUPPORTED and self.how != "torch calls" and rng.random() < 0.2:
             rounding = rng.choice([*fp_environment.ROUNDING])
             self.mode = {"rounding": rounding, "flush": rng.random() < 0.5}
+        if self.shaped:
+            views = self.grads.views(self.grads.buffer)
+            partners = fuzz_shaped.Partners(rng, many, views, self.nest)
+            family = fuzz_shaped.Calls(rng, partners, self.norm(2) / max(1, len(views)))
+            self.name, self.text, self.function = family.draw(fresh=self.how == "numpy")
+            return
         draw = calls.draw_torch if self.how == "torch calls" else calls.draw
         self.name = None
         while self.name is None or (self.name == "clip_by_global_norm" and self.how != "numpy"):
@@ -83,7 +99,7 @@ class Case:
         if "torch" in self.how:
             return [calls.as_tensor(array) for array in arrays]
         if self.how == "dlpack":
-            reads = self.name in ("global_norm", "array_norms")
+            reads = self.name in READING
             kinds = [*(calls.READABLE if reads else calls.WRITEABLE).values()]
             return [self.rng.choice(kinds)(array) for array in arrays]
         return arrays
@@ -91,7 +107,9 @@ class Case:
     def expected(self):
         """Return the outcome of the reference, and its arrays after it in address order."""
         plain = [misaligned(values, 0) for values in self.grads.values]
-        given = [calls.as_tensor(a) for a in plain] if self.how == "torch calls" else plain
+        given = self.grads.compact(plain) if self.shaped else plain
+        if self.how == "torch calls" or (self.shaped and self.how == "torch tensors"):
+            given = [calls.as_tensor(array) for array in given]
         with setting("scalar", 1):
             return calls.Outcome(self.function, self.nest(given), PLAIN_MODE), plain
 
@@ -120,7 +138,11 @@ def check(seed):
     after = before.copy()
     grads.fill(after, plain)
     check_bytes(grads.buffer, after, "memory")
-    if wanted.fresh:
+    if case.shaped:
+        for i, (new, same) in enumerate(zip(found.fresh, wanted.fresh, strict=True)):
+            assert (new.shape, new.dtype) == (same.shape, same.dtype)
+            check_bytes(np.frombuffer(new.tobytes(), "u1"), np.frombuffer(same.tobytes(), "u1"), i)
+    elif wanted.fresh:
         grads.fill(after, wanted.fresh)
         for i, (new, view) in enumerate(zip(found.fresh, grads.views(after), strict=True)):
             assert (new.shape, new.dtype) == (view.shape, view.dtype)

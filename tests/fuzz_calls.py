@@ -136,10 +136,12 @@ class Outcome:
         try:
             with mode:  # the text needs plain arithmetic
                 result = function(grads)
-        except (ArithmeticError, ValueError, RuntimeError) as error:
+        except (ArithmeticError, TypeError, ValueError, RuntimeError) as error:
             self.text = f"{type(error).__name__}: {error}"
             return
-        if isinstance(result, Clipped):
+        if isinstance(result, Answer):
+            self.fresh, self.text = leaves(result.fresh), str([*map(bits_of, result.rest)])
+        elif isinstance(result, Clipped):
             self.fresh, self.norm = leaves(result.grads), result.norm
             self.text = f"{bits_of(result.norm)}, function given {bits_of(result.seen)}"
         else:
@@ -153,11 +155,20 @@ class Clipped(NamedTuple):
     seen: list  # what the function that gives max_norm was given
 
 
+class Answer(NamedTuple):
+    fresh: object  # a nesting of new arrays
+    rest: list
+
+
 def leaves(nesting):
     """Return the arrays in a nesting."""
     if isinstance(nesting, np.ndarray):
         return [nesting]
-    inner = nesting.values() if isinstance(nesting, dict) else nesting or ()
+    if torch is not None and torch.is_tensor(nesting):
+        return [nesting.numpy()]
+    if not isinstance(nesting, dict | list | tuple):
+        return []
+    inner = nesting.values() if isinstance(nesting, dict) else nesting
     return [leaf for item in inner for leaf in leaves(item)]
 
 

@@ -5,7 +5,7 @@ import math
 import mmap
 
 import numpy as np
-from buffers import turned_to_address_order
+from buffers import turned_as, turned_to_address_order
 from dtypes import ALL, finfo, real_dtype
 
 # Where code changes its way: vectors, unrolled rows and lanes, blocks, a chunk, a second thread.
@@ -88,8 +88,12 @@ def before_a_hole(size):
 class Layout:
     """How elements lie in memory, from `start` bytes after a boundary of 64 on."""
 
-    def __init__(self, rng, count, dtype, whole_items, reversible):
-        self.dtype, self.shape = dtype, shape_of(rng, count)
+    def __init__(self, rng, count, dtype, whole_items, reversible, batch=None):
+        self.dtype, self.shape = dtype, shape_of(rng, count // batch if batch else count)
+        of_batch = rng.choice([0, 0, len(self.shape)])
+        if batch is not None:
+            self.shape.insert(of_batch, batch)
+            count = count // batch * batch if batch else 0
         item = dtype.itemsize
         unit = item if whole_items or rng.random() < 0.7 else 1
         self.start = rng.choice([0, 0, 1, item, rng.randrange(64)]) // unit * unit
@@ -106,6 +110,9 @@ class Layout:
             rng.shuffle(self.axes)
             if reversible:
                 self.flips = [rng.choice([1, 1, -1]) for _ in self.shape]
+        if batch is not None:  # along the first axis, wherever that lies in memory
+            self.axes.remove(of_batch)
+            self.axes.insert(0, of_batch)
 
     def view(self, buffer, offset):
         """Return the array in a buffer from this offset on."""
@@ -114,9 +121,12 @@ class Layout:
 
 
 class Gradients:
-    """Arrays of random layouts, closely packed among guard bytes in one buffer."""
+    """Arrays of random layouts, closely packed among guard bytes in one buffer.
 
-    def __init__(self, rng, many, whole_items, reversible):
+    With `batch`, each has that many examples along its first axis.
+    """
+
+    def __init__(self, rng, many, whole_items, reversible, batch=None):
         count = rng.choice([0, 1, 1, 1, 2, 3, 5, rng.randint(6, 80)])
         lengths = [length(rng) if count < 6 else rng.randint(0, 70) for _ in range(count)]
         dtypes = rng.sample(ALL, rng.choice([1, 1, 2, len(ALL)]))
@@ -124,8 +134,9 @@ class Gradients:
         self.layouts, self.offsets, self.values, end = [], [], [], 64
         for size in lengths:
             dtype = rng.choice(dtypes)
-            layout = Layout(rng, size, dtype, whole_items, reversible)
+            layout = Layout(rng, size, dtype, whole_items, reversible, batch)
             self.layouts.append(layout)
+            size = math.prod(layout.shape)
             self.values.append(numbers(rng, many, size, dtype, rng.choice(kinds)))
             if whole_items or rng.random() < 0.5:  # else right behind the last one
                 end += -end % 64
@@ -142,6 +153,14 @@ class Gradients:
         """Return the arrays as they lie in a buffer like this one."""
         places = zip(self.layouts, self.offsets, strict=True)
         return [layout.view(buffer, offset) for layout, offset in places]
+
+    def compact(self, contiguous):
+        """Return such elements as arrays of the same shapes and orders, without gaps."""
+        views = zip(self.views(self.buffer), contiguous, strict=True)
+        return [
+            turned_as(values.reshape(turned_to_address_order(view).shape), view)
+            for view, values in views
+        ]
 
     def fill(self, buffer, contiguous):
         """Write elements, given in ascending address order, to their places in a buffer."""

@@ -77,6 +77,12 @@ PROMISES = [
         "clip_by_axis clip_by_value cpp/clamp cpp/clamp_kernels",
     ),
     Promise(
+        "Each example of a batch, and each unit of a layer, is clipped as a list of its own would "
+        "be; sums and steps are the formula's, but for the documented rounding.",
+        "per_example per_example_sum adaptive_grad_clip sgd_step sgd_step_refusals "
+        "pytorch/sgd_step_torch pytorch/family_tensors",
+    ),
+    Promise(
         "The same arrays give the same bits on any threads, instruction set and alignment.",
         "bits shapes random_views fuzz cpp/work cpp/dispatch",
     ),

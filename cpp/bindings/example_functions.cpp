@@ -177,8 +177,9 @@ constexpr const char* kClipPerExampleSumDoc =
 The sum over a batch of its clipped examples.
 
 Sums of what `clip_per_example_` would write, which is not written: an example is read once, its
-norm taken, and it is added while it is still in the cache. The sums have the same bits on any
-number of threads and any instruction set.
+norm taken, and it is added while it is still in the cache. A product is rounded once, together with
+the sum that it is added to, and not to 16 bits. The sums have the same bits on any number of threads
+and any instruction set.
 
 Parameters
 ----------

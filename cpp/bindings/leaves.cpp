@@ -30,6 +30,12 @@ bool requires_grad(PyObject* tensor) {
   return checked(PyObject_GetAttr(tensor, name)).ptr() != Py_False;
 }
 
+// Without code of others: equal objects of other types than str may be taken for different.
+bool same_key(PyObject* a, PyObject* b) {
+  return a == b ||
+         (PyUnicode_CheckExact(a) && PyUnicode_CheckExact(b) && PyUnicode_Compare(a, b) == 0);
+}
+
 }  // namespace
 
 // Delegates, so that the destructor runs when the walk throws.
@@ -263,18 +269,23 @@ std::vector<Axis> Leaves::axes_of(const TensorMemory& memory, Element element) {
   return axes;
 }
 
+void Leaves::refuse_inference_tensors() const {
+  if (torch_leaves_.empty() || !in_place() || torch_inference_mode()) return;
+  for (const std::size_t leaf : torch_leaves_) {
+    if (!is_inference_tensor(arrays_[leaf])) continue;
+    raise(PyExc_RuntimeError,
+          "Inplace update to inference tensor outside InferenceMode is not allowed: %s is one; "
+          "clone() it",
+          path(leaf).c_str());
+  }
+}
+
 void Leaves::announce_write() const {
   if (torch_leaves_.empty() || !in_place()) return;
-  const bool inference_mode = torch_inference_mode();
+  refuse_inference_tensors();
   const py::list tensors(torch_leaves_.size());
   Py_ssize_t next = 0;
   for (const std::size_t leaf : torch_leaves_) {
-    if (!inference_mode && is_inference_tensor(arrays_[leaf])) {
-      raise(PyExc_RuntimeError,
-            "Inplace update to inference tensor outside InferenceMode is not allowed: %s is one; "
-            "clone() it",
-            path(leaf).c_str());
-    }
     PyList_SET_ITEM(tensors.ptr(), next++, Py_NewRef(arrays_[leaf]));
   }
   increment_versions(tensors);
@@ -310,15 +321,16 @@ bool Leaves::is_torch_tensor(std::size_t leaf) const noexcept {
 }
 
 bool Leaves::same_place(std::size_t leaf, const Leaves& other, std::size_t other_leaf) const {
-  const Place a = places_[leaf], b = other.places_[other_leaf];
-  if (a.container == 0 && b.container == 0) {  // most nestings have one level
-    const bool mapping = containers_[0].mapping;
-    if (mapping == other.containers_[0].mapping &&
-        (mapping ? a.key == b.key : a.index == b.index)) {
-      return true;
-    }
+  Place a = places_[leaf], b = other.places_[other_leaf];
+  while (a.container >= 0 && b.container >= 0) {
+    const Container& in_a = containers_[static_cast<std::size_t>(a.container)];
+    const Container& in_b = other.containers_[static_cast<std::size_t>(b.container)];
+    if (in_a.mapping != in_b.mapping) return false;
+    if (in_a.mapping ? !same_key(a.key, b.key) : a.index != b.index) return false;
+    a = in_a.place;
+    b = in_b.place;
   }
-  return place_in_nesting(a) == other.place_in_nesting(b);
+  return a.container == b.container;
 }
 
 }  // namespace gradclip

@@ -53,7 +53,8 @@ class Leaves {
 
   bool is_torch_tensor(std::size_t leaf) const noexcept;
 
-  // Whether a leaf has the same place in its nesting as one of another nesting.
+  // Whether a leaf has the same place in its nesting as one of another nesting, by the same keys:
+  // different ones may look alike. False if only equality could tell.
   bool same_place(std::size_t leaf, const Leaves& other, std::size_t other_leaf) const;
 
   // RuntimeError if an array is no longer what it was when it was read; for use after code that
@@ -65,6 +66,8 @@ class Leaves {
   // Tells torch that its tensors are about to change, unless they are only read; RuntimeError if
   // it would not let them.
   void announce_write() const;
+  // The latter, before any of several nestings is told of.
+  void refuse_inference_tensors() const;
 
   // ValueError if the number is not finite in the compute type of a leaf.
   void check_representable(double value, const char* name) const;

@@ -23,19 +23,27 @@ bool same_shape(const std::vector<Axis>& a, const std::vector<Axis>& b) {
   return std::ranges::equal(a, b, {}, &Axis::extent, &Axis::extent);
 }
 
+[[noreturn]] void refuse_alike(const std::string& path) {
+  raise(PyExc_ValueError, "two arrays are called %s: give dicts the same order, or other keys",
+        path.c_str());
+}
+
 }  // namespace
 
 ParallelLists::ParallelLists(const Leaves& grads, std::vector<const Leaves*> others)
     : grads_(grads), others_(std::move(others)) {
   for (const Leaves* other : others_) find_partners(*other);
+  check_unchanged("reading another argument", false);
 }
 
-// As a rule the next leaf; otherwise by name.
+// As a rule the next leaf; otherwise by name, which must be that of no other one.
 void ParallelLists::find_partners(const Leaves& other) {
   std::unordered_map<std::string, std::size_t> by_place;
   const auto find = [&](std::size_t leaf) {
     if (by_place.empty()) {
-      for (std::size_t i = 0; i < other.spans().size(); ++i) by_place[other.place(i)] = i;
+      for (std::size_t i = 0; i < other.spans().size(); ++i) {
+        if (!by_place.emplace(other.place(i), i).second) refuse_alike(other.path(i));
+      }
     }
     const auto found = by_place.find(grads_.place(leaf));
     if (found == by_place.end()) {
@@ -55,6 +63,7 @@ void ParallelLists::find_partners(const Leaves& other) {
             shape_of(grads_.layout(leaf).axes).c_str(), other.path(partner).c_str(),
             shape_of(other.layout(partner).axes).c_str());
     }
+    if (matched[partner]) refuse_alike(grads_.path(leaf));
     partners.push_back(partner);
     matched[partner] = true;
     next = partner + 1;
@@ -100,6 +109,7 @@ void ParallelLists::check_unchanged(const char* culprit, bool exports) const {
 }
 
 void ParallelLists::announce_write() const {
+  for (const Leaves* other : others_) other->refuse_inference_tensors();
   grads_.announce_write();
   for (const Leaves* other : others_) other->announce_write();
   check_unchanged("an attribute of a tensor", false);

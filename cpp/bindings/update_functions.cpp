@@ -84,8 +84,8 @@ After the pass for the norm this is a single pass; gradients are read and never 
 Parameters
 ----------
 params : array or nesting of list, tuple and dict of arrays
-    What is changed: arrays and tensors as for `clip_by_global_norm_`, real ones; tensors may
-    require grad.
+    What is changed: arrays and tensors as for `clip_by_global_norm_`, but tensors may require
+    grad.
 grads : array or nesting of list, tuple and dict of arrays
     The gradients, in the same nesting, of the same shapes and dtypes. Where one is None, the
     parameter is left as it is.
@@ -153,6 +153,9 @@ PyObject* sgd_step_in_place(PyObject* const* args, Py_ssize_t count, PyObject* k
   lists.require_equal_dtypes();
   lists.refuse_shared_memory();
   grads.check_representable(call.inv_scale, "inv_scale");
+  grads.check_representable(call.descent.lr, "lr");
+  grads.check_representable(call.descent.momentum, "momentum");
+  grads.check_representable(call.descent.weight_decay, "weight_decay");
 
   const Work of_norm(grads.spans());
   Norms norms(of_norm, Order{});
@@ -222,7 +225,8 @@ TypeError, ValueError, RuntimeError
     As for `clip_by_global_norm_`; also ValueError if grads and params differ in nesting or shape, if
     they share memory, or by default if an array has more than five dimensions.
 NonFiniteNormError
-    The norm of a unit of gradients is inf or NaN, or that of its parameters is NaN.
+    The norm of a unit of gradients is inf or NaN, or that of its parameters is NaN, or inf where
+    clipping is 0.
 
 Notes
 -----
@@ -301,10 +305,11 @@ PyObject* adaptive_grad_clip_in_place(PyObject* const* args, Py_ssize_t count, P
   Py_ssize_t clipped = 0;
   for (std::size_t i = 0; i < norms.size(); ++i) {
     if (!is_finite(norms[i])) refuse_unit(norms[i], grads.path(units.leaf_of(i)));
-    if (is_nan(max_norms[i])) {
-      refuse_unit(max_norms[i], params.path(lists.partners(0)[units.leaf_of(i)]));
+    const double norm_of_params = max_norms[i];
+    max_norms[i] = adaptive_max_norm(clipping, norm_of_params, eps);
+    if (is_nan(max_norms[i])) {  // it is, or it is infinite and clipping is 0
+      refuse_unit(norm_of_params, params.path(lists.partners(0)[units.leaf_of(i)]));
     }
-    max_norms[i] = adaptive_max_norm(clipping, max_norms[i], eps);
     clipped += exceeds(norms[i], max_norms[i]);
   }
   py::object result = checked(PyLong_FromSsize_t(clipped));

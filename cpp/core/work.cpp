@@ -35,8 +35,8 @@ void Cut::cut_units(const SpanList& spans, const Span& span) noexcept {
   parts = columns == 0 ? 0 : (unit_size + columns - 1) / columns;
   if (columns == 0) return;
   const std::size_t item = item_size(span.dtype());
-  rows =
-      interleaved ? std::max(kTileBytes / (columns * item), kLeastRowBytes / item) : kBlock / columns;
+  rows = interleaved ? std::max(kTileBytes / (columns * item), kLeastRowBytes / item)
+                     : kBlock / columns;
   rows = std::min({rows, units, kMostUnits});
 }
 

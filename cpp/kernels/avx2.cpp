@@ -25,6 +25,9 @@ struct Avx2Row<float> {
   static __m256 broadcast(float x) { return _mm256_set1_ps(x); }
   static __m256 mul(__m256 a, __m256 b) { return _mm256_mul_ps(a, b); }
   static __m256 fma(__m256 a, __m256 b, __m256 c) { return _mm256_fmadd_ps(a, b, c); }
+  static __m256 one_nan(__m256 v) {
+    return _mm256_blendv_ps(v, broadcast(__builtin_nanf("")), _mm256_cmp_ps(v, v, _CMP_UNORD_Q));
+  }
   static __m256 widen(const std::byte* p, float) { return load(p); }
   static __m256 widen(const std::byte* p, Float16) { return _mm256_cvtph_ps(load_128(p)); }
   static __m256 widen(const std::byte* p, Bfloat16) {
@@ -45,6 +48,9 @@ struct Avx2Row<double> {
   static __m256d broadcast(double x) { return _mm256_set1_pd(x); }
   static __m256d mul(__m256d a, __m256d b) { return _mm256_mul_pd(a, b); }
   static __m256d fma(__m256d a, __m256d b, __m256d c) { return _mm256_fmadd_pd(a, b, c); }
+  static __m256d one_nan(__m256d v) {
+    return _mm256_blendv_pd(v, broadcast(__builtin_nan("")), _mm256_cmp_pd(v, v, _CMP_UNORD_Q));
+  }
   static __m256d widen(const std::byte* p, double) { return load(p); }
   static __m256d max(__m256d v, __m256d bound) { return _mm256_max_pd(bound, v); }
   static __m256d min(__m256d v, __m256d bound) { return _mm256_min_pd(bound, v); }
@@ -81,6 +87,9 @@ struct Avx2Row<Bfloat16> {
   }
   static Halves fma(Halves a, __m256 b, Halves c) {
     return {_mm256_fmadd_ps(a.even, b, c.even), _mm256_fmadd_ps(a.odd, b, c.odd)};
+  }
+  static Halves one_nan(Halves v) {
+    return {Avx2Row<float>::one_nan(v.even), Avx2Row<float>::one_nan(v.odd)};
   }
   static Halves max(Halves v, __m256 bound) {
     return {_mm256_max_ps(bound, v.even), _mm256_max_ps(bound, v.odd)};

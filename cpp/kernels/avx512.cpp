@@ -31,6 +31,10 @@ struct Avx512Row<float> {
   static __m512 broadcast(float x) { return _mm512_set1_ps(x); }
   static __m512 mul(__m512 a, __m512 b) { return _mm512_mul_ps(a, b); }
   static __m512 fma(__m512 a, __m512 b, __m512 c) { return _mm512_fmadd_ps(a, b, c); }
+  static __m512 one_nan(__m512 v) {
+    const __mmask16 is_nan = _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
+    return _mm512_mask_mov_ps(v, is_nan, broadcast(__builtin_nanf("")));
+  }
   static __m512 widen(const std::byte* p, float) { return load(p); }
   static __m512 widen(const std::byte* p, Float16) { return _mm512_cvtph_ps(load_256(p)); }
   static __m512 widen(const std::byte* p, Bfloat16) {
@@ -49,6 +53,10 @@ struct Avx512Row<double> {
   static __m512d broadcast(double x) { return _mm512_set1_pd(x); }
   static __m512d mul(__m512d a, __m512d b) { return _mm512_mul_pd(a, b); }
   static __m512d fma(__m512d a, __m512d b, __m512d c) { return _mm512_fmadd_pd(a, b, c); }
+  static __m512d one_nan(__m512d v) {
+    const __mmask8 is_nan = _mm512_cmp_pd_mask(v, v, _CMP_UNORD_Q);
+    return _mm512_mask_mov_pd(v, is_nan, broadcast(__builtin_nan("")));
+  }
   static __m512d widen(const std::byte* p, double) { return load(p); }
   static __m512d max(__m512d v, __m512d bound) { return _mm512_max_pd(bound, v); }
   static __m512d min(__m512d v, __m512d bound) { return _mm512_min_pd(bound, v); }
@@ -84,6 +92,9 @@ struct Avx512Row<Bfloat16> {
   }
   static Halves fma(Halves a, __m512 b, Halves c) {
     return {_mm512_fmadd_ps(a.even, b, c.even), _mm512_fmadd_ps(a.odd, b, c.odd)};
+  }
+  static Halves one_nan(Halves v) {
+    return {Avx512Row<float>::one_nan(v.even), Avx512Row<float>::one_nan(v.odd)};
   }
   static Halves max(Halves v, __m512 bound) {
     return {_mm512_max_ps(bound, v.even), _mm512_max_ps(bound, v.odd)};

@@ -24,6 +24,9 @@ struct NeonRow<float> {
   static float32x4_t broadcast(float x) { return vdupq_n_f32(x); }
   static float32x4_t mul(float32x4_t a, float32x4_t b) { return vmulq_f32(a, b); }
   static float32x4_t fma(float32x4_t a, float32x4_t b, float32x4_t c) { return vfmaq_f32(c, a, b); }
+  static float32x4_t one_nan(float32x4_t v) {
+    return vbslq_f32(vceqq_f32(v, v), v, broadcast(__builtin_nanf("")));
+  }
   template <class T>
   static float32x4_t widen(const std::byte* p, T) {
     return NeonRow<T>::load(p);
@@ -46,6 +49,9 @@ struct NeonRow<double> {
   static float64x2_t broadcast(double x) { return vdupq_n_f64(x); }
   static float64x2_t mul(float64x2_t a, float64x2_t b) { return vmulq_f64(a, b); }
   static float64x2_t fma(float64x2_t a, float64x2_t b, float64x2_t c) { return vfmaq_f64(c, a, b); }
+  static float64x2_t one_nan(float64x2_t v) {
+    return vbslq_f64(vceqq_f64(v, v), v, broadcast(__builtin_nan("")));
+  }
   static float64x2_t widen(const std::byte* p, double) { return load(p); }
   static float64x2_t max(float64x2_t v, float64x2_t bound) {
     return vbslq_f64(vcltq_f64(v, bound), bound, v);

@@ -77,6 +77,7 @@ struct ScalarRow {
   // The C library's, if it must be: right on processors without the instruction as well.
   static float fma(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
   static double fma(double a, double b, double c) { return __builtin_fma(a, b, c); }
+  static Compute one_nan(Compute v) { return v == v ? v : static_cast<Compute>(__builtin_nan("")); }
   template <class Narrow>
   static Compute widen(const std::byte* p, Narrow) {
     return ScalarRow<Narrow>::load(p);

@@ -95,7 +95,8 @@ struct DTypeKernels {
   std::size_t (*count_outside)(const std::byte* x, std::size_t n, double low, double high);
   CountKernel count_reals;
   CountKernel count_pairs;
-  // sum[i] += x[i] · factor, rounded once, to nearest; sums are of the compute type.
+  // sum[i] += x[i] · factor, rounded once, to nearest; sums are of the compute type. NaN is stored
+  // as the positive quiet one, also by sgd.
   void (*add_scaled)(const std::byte* x, std::byte* sum, std::size_t n, Steps factor);
   // Rounds to nearest, in the compute type, each product with the sum that it is added to; what is
   // stored is rounded to the dtype. `velocity` may be null. The three are disjoint.

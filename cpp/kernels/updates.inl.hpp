@@ -1,4 +1,5 @@
-// What changes by a block's values: sums of examples, parameters of a model.
+// What changes by a block's values: sums of examples, parameters of a model. NaN is stored as one
+// pattern: of an fma's operands, instruction sets and compilers keep whichever they like.
 #pragma once
 
 #include "kernels/rows.inl.hpp"
@@ -12,8 +13,9 @@ void add_scaled(const std::byte* x, std::byte* sum, std::size_t n, Steps factor)
   const bool one_step = factor.second == 1.0;
   const auto add_row = [&](const std::byte* from, std::byte* to) {
     const auto value = Row::widen(from, T{});
-    Row::store(to, one_step ? Row::fma(value, first, Row::load(to))
-                            : Row::fma(Row::mul(value, first), second, Row::load(to)));
+    const auto before = Row::load(to);
+    Row::store(to, Row::one_nan(one_step ? Row::fma(value, first, before)
+                                         : Row::fma(Row::mul(value, first), second, before)));
   };
   for (; n >= Row::kWidth; n -= Row::kWidth) {
     add_row(x, sum);
@@ -48,11 +50,11 @@ void update_parameters(const std::byte* gradient, std::byte* parameter, std::byt
     const auto before = Row::load(p);
     if (step.weight_decay != 0.0) change = Row::fma(before, decay, change);
     if (v != nullptr) {
-      const auto speed = Row::fma(Row::load(v), momentum, change);
+      const auto speed = Row::one_nan(Row::fma(Row::load(v), momentum, change));
       Row::store(v, speed);
       change = step.nesterov ? Row::fma(speed, momentum, change) : speed;
     }
-    Row::store(p, Row::fma(change, minus_lr, before));
+    Row::store(p, Row::one_nan(Row::fma(change, minus_lr, before)));
   };
   for (; n >= Row::kWidth; n -= Row::kWidth) {
     update_row(gradient, parameter, velocity);
