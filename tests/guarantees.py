@@ -46,7 +46,7 @@ PROMISES = [
     Promise(
         "The norm is right: to 2⁻⁴⁴ for float32 and 16 bits, to 1 ulp for float64, at any length.",
         "norm_accuracy norm_grid norm_large array_norms grad_stats half complex oracle cpp/kernels "
-        "cpp/pair_kernels cpp/half cpp/partial cpp/root cpp/norms",
+        "cpp/count_kernels cpp/pair_kernels cpp/half cpp/partial cpp/root cpp/norms",
     ),
     Promise(
         "Nothing overflows or underflows on the way to a norm that float64 can hold.",
@@ -73,14 +73,15 @@ PROMISES = [
     ),
     Promise(
         "A clip is min(1, max_norm / (norm + eps)) · g, by whichever call.",
-        "clip_with_norm callable functional scale properties properties_scaling clip_by_norm "
-        "clip_by_axis clip_by_value cpp/clamp cpp/clamp_kernels",
+        "clip_with_norm callable functional scale properties properties_scaling clip_by_value "
+        "cpp/values cpp/clamp cpp/clamp_kernels",
     ),
     Promise(
         "Each example of a batch, and each unit of a layer, is clipped as a list of its own would "
         "be; sums and steps are the formula's, but for the documented rounding.",
         "per_example per_example_sum adaptive_grad_clip sgd_step sgd_step_refusals "
-        "pytorch/sgd_step_torch pytorch/family_tensors",
+        "clip_by_norm clip_by_axis pytorch/sgd_step_torch pytorch/family_tensors cpp/units "
+        "cpp/examples cpp/update_kernels",
     ),
     Promise(
         "The same arrays give the same bits on any threads, instruction set and alignment.",
