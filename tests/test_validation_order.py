@@ -1,5 +1,7 @@
 """What is found first: arguments, leaves in order, overlap, non-finite values, the threshold."""
 
+import math
+
 import numpy as np
 import pytest
 from buffers import unchanged
@@ -75,3 +77,34 @@ def test_leaves_are_checked_even_if_nothing_will_be_written():
         gradclip.clip_by_global_norm_(grads, float("inf"))
     with pytest.raises(TypeError):
         gradclip.clip_with_norm_(grads, 2.0, 1.0)
+
+
+OTHERS_IN_ORDER = {
+    "argument": (r"^(ord|low) must be", ValueError),
+    "leaf": (r"grads\[0\]", TypeError),
+    "overlap": (r"grads\[2\].*grads\[3\]", ValueError),
+    "kind": (r"grads\[1\] (has no axis|is complex)", (TypeError, ValueError)),
+    "values": (r"grads\[4\]", (gradclip.NonFiniteNormError, ValueError)),
+}
+
+
+@pytest.mark.parametrize("clip", [gradclip.clip_by_norm_, gradclip.clip_by_value_])
+@pytest.mark.parametrize("number", range(len(OTHERS_IN_ORDER)))
+def test_clips_of_arrays_and_of_numbers_report_the_first_of_all_faults(clip, number):
+    faults = list(OTHERS_IN_ORDER)[number:]
+    by_norm = clip is gradclip.clip_by_norm_
+    shared = np.full(4, 9.0)
+    arrays = [np.full(3, 9.0), np.full(3, 9.0), shared, shared[1:].copy(), np.full(3, 9.0)]
+    if "leaf" in faults:
+        arrays[0] = np.ones(3, int)
+    if "overlap" in faults:
+        arrays[3] = shared[1:]
+    if "kind" in faults:
+        arrays[1] = np.array(9.0) if by_norm else np.full(3, 9j)
+    arrays[4] = np.array([9, np.nan]) if by_norm else np.full(3, 9, "f4")
+    bad = "argument" in faults
+    bounds = (1.0,) if by_norm else (math.nan if bad else 1 + 1e-12, 1 + 2e-12)
+    options = {"ord": 0 if bad else 2, "axis": 0} if by_norm else {}
+    match, error = OTHERS_IN_ORDER[faults[0]]
+    with unchanged(*arrays), pytest.raises(error, match=match):
+        clip(arrays, *bounds, **options)
