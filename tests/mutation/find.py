@@ -94,7 +94,7 @@ class _Finder:
         for child in cursor.get_children():
             if child.location.file is None or not self._is_ours(child.location.file.name):
                 continue
-            if child.kind == CursorKind.STATIC_ASSERT or self._is_constant(child):
+            if child.kind == CursorKind.STATIC_ASSERT or self._is_constant(child, cursor):
                 continue
             if body:
                 yield from self._here(child, cursor)
@@ -112,7 +112,12 @@ class _Finder:
         start = cursor.extent.start.offset if start is None else start
         return text[start : cursor.extent.end.offset if end is None else end].decode()
 
-    def _is_constant(self, cursor: Cursor) -> bool:
+    def _is_constant(self, cursor: Cursor, parent: Cursor) -> bool:
+        """Tell whether the compiler evaluates it, where a change could not be woken."""
+        if parent.kind == CursorKind.CASE_STMT:
+            return bool(cursor == next(parent.get_children()))
+        if parent.kind == CursorKind.IF_STMT and self._text(parent).startswith("if constexpr"):
+            return bool(cursor == next(parent.get_children()))
         return cursor.kind == CursorKind.VAR_DECL and "constexpr" in self._text(cursor)
 
     def _change(self, cursor: Cursor, new: str) -> Change:

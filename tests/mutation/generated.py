@@ -53,7 +53,7 @@ def main(options: Namespace) -> int:
         _use(work)
         hunt.import_all()
         tests = _measured(work)
-        tests = [test for test in tests if _is_chosen(test, options)]
+        tests = [test for test in tests if options.quick < test.seconds <= options.slow]
         done = _killed_or_explained(options.results) if options.results.exists() else set()
         todo = [i for i, change in enumerate(kept) if _described(change, None).place not in done]
         with options.results.open("a") as file:
@@ -123,13 +123,6 @@ def _tests(work: Path) -> list[hunt.Test]:
     files = (work / "source" / "tests").rglob("test_*.py")
     reads_code = "test_guarantees.py"  # which is no longer what it was
     return [hunt.Test(path) for path in [*programs, *files] if path.name != reads_code]
-
-
-def _is_chosen(test: hunt.Test, options: Namespace) -> bool:
-    """Programs come with what is quickest."""
-    if test.is_program:
-        return not options.quick
-    return bool(options.quick < test.seconds <= options.slow)
 
 
 def _measured(work: Path) -> list[hunt.Test]:
