@@ -61,7 +61,8 @@ def tasks() -> list[Task]:
     """Return all tasks, with those peers that are installed."""
     from bench import family_peers as peers
 
-    resnet, rows = models.resnet50(), [(256, 100_000)]
+    resnet = models.resnet50()
+    rows: Shapes = [(256, 100_000)]
     made = [
         Task("per array, ResNet-50", resnet, peers.PER_ARRAY),
         Task("per row, 256 × 100 k", rows, peers.PER_ROW),
@@ -73,7 +74,7 @@ def tasks() -> list[Task]:
         Task("adaptive, ResNet-50", resnet, peers.ADAPTIVE),
         Task("statistics, ResNet-50", resnet, peers.STATISTICS, "", rewrites=False),
         Task("clip + SGD step, ResNet-50", resnet, peers.SGD, "params", rewrites=False),
-        Task("the same with momentum", resnet, peers.MOMENTUM, "params", rewrites=False),
+        Task("the same with momentum", resnet, peers.SGD_WITH_MOMENTUM, "params", rewrites=False),
     ]
     if find_spec("torch") is None:
         for task in made:

@@ -183,7 +183,7 @@ ADAPTIVE: dict[str, Make] = {
 
 
 def _statistics_numpy(grads: list[Array], _: list[Array]) -> Call:
-    def call() -> tuple[float, ...]:
+    def call() -> tuple[Any, ...]:
         norms = [float(np.linalg.norm(grad)) for grad in grads]
         most = max(float(np.abs(grad).max()) for grad in grads)
         zeros = sum(grad.size - np.count_nonzero(grad) for grad in grads)
@@ -261,7 +261,7 @@ def _sgd_torch(momentum: float) -> Make:
         for parameter, tensor in zip(parameters, tensors, strict=True):
             parameter.grad = tensor
         options = {"lr": LR, "momentum": momentum, "weight_decay": WEIGHT_DECAY, "fused": True}
-        optimizer = torch.optim.SGD(parameters, **options)  # type: ignore[arg-type]
+        optimizer = torch.optim.SGD(parameters, **options)
         optimizer.step()  # makes its velocity
 
         def call() -> None:
@@ -280,7 +280,7 @@ SGD: dict[str, Make] = {
     "NumPy": _sgd_numpy(0.0),
     "torch": _sgd_torch(0.0),
 }
-MOMENTUM: dict[str, Make] = {
+SGD_WITH_MOMENTUM: dict[str, Make] = {
     "gradclip": _sgd_ours(MOMENTUM),
     "NumPy": _sgd_numpy(MOMENTUM),
     "torch": _sgd_torch(MOMENTUM),

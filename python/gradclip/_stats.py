@@ -26,6 +26,12 @@ class GradStats(NamedTuple):
         The path of the first array that holds an inf or NaN, as in ``grads['encoder'][0]``.
     paths : list of str
         The path of each array.
+
+    Examples
+    --------
+    >>> import numpy as np, gradclip
+    >>> gradclip.grad_stats(np.array([3.0, -4.0]))._asdict()["max_abs"]
+    4.0
     """
 
     norm: float
