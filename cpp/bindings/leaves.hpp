@@ -52,6 +52,7 @@ class Leaves {
   bool is_none_at(const std::string& place) const;
 
   bool is_torch_tensor(std::size_t leaf) const noexcept;
+  bool has_torch_tensors() const noexcept { return !torch_leaves_.empty(); }
 
   // Whether a leaf has the same place in its nesting as one of another nesting, by the same keys:
   // different ones may look alike. False if only equality could tell.

@@ -112,7 +112,10 @@ void ParallelLists::announce_write() const {
   for (const Leaves* other : others_) other->refuse_inference_tensors();
   grads_.announce_write();
   for (const Leaves* other : others_) other->announce_write();
-  check_unchanged("an attribute of a tensor", false);
+  // Arrays alone run no code.
+  const bool tensors = grads_.has_torch_tensors() ||
+                       std::ranges::any_of(others_, &Leaves::has_torch_tensors);
+  if (tensors) check_unchanged("an attribute of a tensor", false);
 }
 
 SpanList ParallelLists::aligned_grads() const { return align(grads_, nullptr); }

@@ -172,8 +172,9 @@ PyObject* sgd_step_in_place(PyObject* const* args, Py_ssize_t count, PyObject* k
   ClipPlan plan;
   if (is_finite(norm)) {
     const double max_norm = call.max_norm ? call.max_norm->at(norm) : INFINITY;
-    if (call.max_norm && call.max_norm->callable())
+    if (call.max_norm && call.max_norm->callable()) {
       lists.check_unchanged("the max_norm function", true);
+    }
     plan = plan_clip(norm, max_norm, {0.0, call.inv_scale}, precision(of_norm.contents(), Order{}));
   } else {
     if (call.nonfinite == NonFinite::kRaise) refuse_nonfinite(norm, norms, grads);
