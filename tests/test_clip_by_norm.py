@@ -29,7 +29,6 @@ def clipped_alone(grads, max_norm, **options):
     return [gradclip.clip_by_global_norm_(grad, max_norm, **options) for grad in grads]
 
 
-@pytest.mark.usefixtures("isa")
 def test_every_layout_is_clipped_as_if_alone(any_dtype, rng, record_property):
     pairs = [filled(rng, layout, any_dtype) for layout in LAYOUTS]
     grads, alone = zip(*pairs, strict=True)

@@ -146,7 +146,6 @@ def test_complex_arrays_are_refused_with_their_path_and_nothing_is_written(clip,
     assert (grads["b"][0] == 2 + 1j).all()
 
 
-@pytest.mark.usefixtures("isa")
 def test_every_layout_is_clipped_where_it_is_and_counted(real_dtype, rng, record_property):
     for layout in LAYOUTS:
         buffer = np.full(BUFFER_SIZE, 0xA5, np.uint8)

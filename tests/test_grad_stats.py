@@ -115,7 +115,7 @@ def test_a_norm_above_float64_is_no_bad_array():
     assert (stats.norm, stats.max_abs, stats.infs, stats.first_bad) == (math.inf, 1e308, 0, None)
 
 
-def test_every_layout(any_dtype, isa, rng, record_property):
+def test_every_layout(any_dtype, rng, record_property):
     for layout in LAYOUTS:
         view = LAYOUTS[layout](np.zeros(BUFFER_SIZE, np.uint8), any_dtype)
         view[...] = mixed(rng, view.shape, any_dtype)
