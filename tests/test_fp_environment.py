@@ -82,6 +82,7 @@ def prepared(make):
         if real:
             results += [
                 gradclip.clip_by_value_(values, low, 1e-320),
+                gradclip.clip_by_value_(values, -1e-320, 1.0),
                 gradclip.sgd_step_(params, short, 0.7, max_norm=tiny, weight_decay=1e-9),
             ]
         return results
