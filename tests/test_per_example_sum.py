@@ -41,12 +41,13 @@ def factors(grads, norms, max_norm):
 
 
 def in_compute_type(factor, dtype):
-    """Return a factor as a clip of that dtype applies it: rounded toward zero."""
-    narrow = compute_dtype(dtype).type(factor)
-    return narrow if float(narrow) <= factor else np.nextafter(narrow, narrow.dtype.type(0))
+    """Return a factor as a clip of that dtype applies it: rounded toward zero, never subnormal."""
+    digits = 24 if compute_dtype(dtype) == np.float32 else 53
+    mantissa, exponent = math.frexp(factor)
+    return Fraction(math.floor(math.ldexp(mantissa, digits))) * Fraction(2) ** (exponent - digits)
 
 
-def assert_sum_is_right(total, array, by):
+def assert_sum_is_right(total, array, by, more_roundings=0):
     """Assert that a sum is that of the products with these factors, but for rounding.
 
     A product is rounded with the sum it is added to, once; its group's sum and the groups' after
@@ -56,9 +57,9 @@ def assert_sum_is_right(total, array, by):
     assert total.shape == array.shape[1:]
     roundings = min(len(array), GROUP) + math.ceil(len(array) / GROUP)
     unit = Fraction(float(finfo(compute_dtype(array.dtype)).eps)) / 2
-    error = (1 + unit) ** roundings - 1
+    error = (1 + unit) ** (roundings + more_roundings) - 1
     terms = [
-        [Fraction(float(x)) * Fraction(float(in_compute_type(factor, array.dtype))) for x in row]
+        [Fraction(float(x)) * in_compute_type(factor, array.dtype) for x in row]
         for row, factor in zip(map(reals, array), by, strict=True)
     ]
     for found, *summands in zip(reals(total).tolist(), *terms, strict=True):
@@ -93,6 +94,16 @@ def test_sums_of_lists_of_all_dtypes(isa, rng, record_property):
         for total, array in zip(totals, grads, strict=True):
             assert_sum_is_right(total, array, by)
     record_property("cases", len(BATCHES))
+
+
+@pytest.mark.usefixtures("isa")
+def test_factors_that_are_subnormal_have_their_full_precision(rng):
+    """A product is then rounded by itself."""
+    array = (normals(rng, (20, 37), np.dtype("f8")) * 1e30).astype("f4")
+    total, norms = gradclip.clip_per_example_sum(array, 1e-12)
+    by = factors([array], norms, 1e-12)
+    assert max(by) < finfo(array.dtype).smallest_normal
+    assert_sum_is_right(total, array, by, more_roundings=1)
 
 
 def test_a_sum_of_many_examples_keeps_to_the_bound(rng):
