@@ -41,12 +41,13 @@ def factors(grads, norms, max_norm):
 
 
 def in_compute_type(factor, dtype):
-    """Return a factor as a clip of that dtype applies it: rounded toward zero."""
-    narrow = compute_dtype(dtype).type(factor)
-    return narrow if float(narrow) <= factor else np.nextafter(narrow, narrow.dtype.type(0))
+    """Return a factor as a clip of that dtype applies it: rounded toward zero, never subnormal."""
+    digits = 24 if compute_dtype(dtype) == np.float32 else 53
+    mantissa, exponent = math.frexp(factor)
+    return Fraction(math.floor(math.ldexp(mantissa, digits))) * Fraction(2) ** (exponent - digits)
 
 
-def assert_sum_is_right(total, array, by):
+def assert_sum_is_right(total, array, by, more_roundings=0):
     """Assert that a sum is that of the products with these factors, but for rounding.
 
     A product is rounded with the sum it is added to, once; its group's sum and the groups' after
@@ -56,9 +57,9 @@ def assert_sum_is_right(total, array, by):
     assert total.shape == array.shape[1:]
     roundings = min(len(array), GROUP) + math.ceil(len(array) / GROUP)
     unit = Fraction(float(finfo(compute_dtype(array.dtype)).eps)) / 2
-    error = (1 + unit) ** roundings - 1
+    error = (1 + unit) ** (roundings + more_roundings) - 1
     terms = [
-        [Fraction(float(x)) * Fraction(float(in_compute_type(factor, array.dtype))) for x in row]
+        [Fraction(float(x)) * in_compute_type(factor, array.dtype) for x in row]
         for row, factor in zip(map(reals, array), by, strict=True)
     ]
     for found, *summands in zip(reals(total).tolist(), *terms, strict=True):
@@ -95,6 +96,16 @@ def test_sums_of_lists_of_all_dtypes(isa, rng, record_property):
     record_property("cases", len(BATCHES))
 
 
+@pytest.mark.usefixtures("isa")
+def test_factors_that_are_subnormal_have_their_full_precision(rng):
+    """A product is then rounded by itself."""
+    array = (normals(rng, (20, 37), np.dtype("f8")) * 1e30).astype("f4")
+    total, norms = gradclip.clip_per_example_sum(array, 1e-12)
+    by = factors([array], norms, 1e-12)
+    assert max(by) < finfo(array.dtype).smallest_normal
+    assert_sum_is_right(total, array, by, more_roundings=1)
+
+
 def test_a_sum_of_many_examples_keeps_to_the_bound(rng):
     array = np.full((3000, 2), 0.1, np.float32)
     total, norms = gradclip.clip_per_example_sum(array, 0.05)
@@ -125,13 +136,22 @@ def results(grads, policy):
     return digest(norms, *totals)
 
 
+def nan_with(payload, dtype):
+    """Return a NaN with bits of its own; every other one is negative."""
+    nan = np.full(1, np.nan, dtype)
+    bits = nan.view(f"u{min(8, dtype.itemsize // (1 + (dtype.kind == 'c')))}")
+    bits[...] |= payload + 1
+    return -nan[0] if payload % 2 else nan[0]
+
+
 @pytest.mark.parametrize("policy", ["skip", "zero", "propagate"])
 def test_the_same_bits_on_every_instruction_set_and_any_threads(policy, rng, record_property):
     grads = [batch_of(rng, 37, tail, d) for d in ALL for tail in ((9000,), (3,))]
     for turn, array in enumerate(grads):
-        array[turn, ...] = np.nan
-        array[20 + turn, ...] = -np.inf
-        array[turn, 0] = -array[turn, 0]
+        for example in (1, 2, 9, 20, 21):
+            array[example, 1 + (example + turn) % 2] = np.inf
+        for example in (4, 5, 6, 22):
+            array[example, 1] = nan_with(example, array.dtype)
     grads[0] = placed(grads[0], "F")
     found = set()
     for isa in ISAS:

@@ -66,6 +66,18 @@ def step_checked(grads, params, velocity, lr, *, max_norm=None, inv_scale=1.0, *
     return step.clips
 
 
+def test_factors_that_are_subnormal_have_their_full_precision(isa, rng):
+    for dtype, largest, max_norm in (("f4", 1e30, 1e-12), ("f8", 1e300, 1e-13), ("c8", 1e37, 1e-6)):
+        dtype = np.dtype(dtype)
+        grads, params, velocity = lists(rng, [(37,)], [dtype])
+        grads[0] = (grads[0] / 8 * largest).astype(dtype)
+        options = {"momentum": 0.5, "weight_decay": 0.0}
+        params[0][...] = 0
+        velocity[0][...] = 0
+        assert step_checked(grads, params, velocity, 1.0, max_norm=max_norm, **options)
+        oracle.assert_norm_is_tight(velocity, max_norm)
+
+
 SHAPES = [(17,), (2, 3), (), (2, 0)]
 
 

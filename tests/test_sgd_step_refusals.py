@@ -258,6 +258,13 @@ def test_keys_that_look_alike_are_told_apart():
     assert_refused(ValueError, re.escape("two arrays are called"), one, grads, momentum=0.0)
 
 
+def test_keys_that_look_alike_beside_gradients_that_are_none():
+    a, b, c = Key(), Key(), Key()
+    params = {key: full(1.0, 3) for key in (b, a, c)}
+    grads = {a: full(1.0, 3), b: None, c: None}
+    assert_refused(ValueError, "two arrays are called", params, grads, momentum=0.0)
+
+
 def test_a_key_that_changes_an_array_while_it_is_named():
     grads = {Key(): full(1.0, 4)}
 
