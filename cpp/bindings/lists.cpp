@@ -113,8 +113,8 @@ void ParallelLists::announce_write() const {
   grads_.announce_write();
   for (const Leaves* other : others_) other->announce_write();
   // Arrays alone run no code.
-  const bool tensors = grads_.has_torch_tensors() ||
-                       std::ranges::any_of(others_, &Leaves::has_torch_tensors);
+  const bool tensors =
+      grads_.has_torch_tensors() || std::ranges::any_of(others_, &Leaves::has_torch_tensors);
   if (tensors) check_unchanged("an attribute of a tensor", false);
 }
 
