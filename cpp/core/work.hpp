@@ -135,8 +135,9 @@ class Work {
 
   template <class Visit>
   void visit_chunk(std::size_t chunk, const Visit& visit, std::byte* buffer) const {
-    auto [span, block, part, unit] = chunks_[chunk];
+    const Start& start = chunks_[chunk];
     const Start& end = chunks_[chunk + 1];
+    std::size_t span = start.span, block = start.block, part = start.part, unit = start.unit;
     for (; span < end.span || (span == end.span && block < end.block); ++span, block = 0) {
       const Span& current = spans_[span];
       if (current.unit_ndim == 0) {  // most arrays

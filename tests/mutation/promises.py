@@ -398,8 +398,8 @@ MUTANTS = [
     Mutant(
         "examples: each is clipped by its own norm",
         "cpp/core/examples.cpp",
-        "    write(example, worker, plan(norms[example], max_norm, policy));\n  });",
-        "    write(example, worker, plan(norms[example / 2], max_norm, policy));\n  });",
+        "return plan_clip(norm, max_norm, {}, precision_);",
+        "return plan_clip(0.5 * norm, max_norm, {}, precision_);",
         "test_per_example.py",
     ),
     Mutant(
