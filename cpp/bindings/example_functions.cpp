@@ -107,7 +107,7 @@ array([5. , 0.5])
 PyObject* clip_per_example_in_place(PyObject* const* args, Py_ssize_t count, PyObject* keywords) {
   static const Signature<3> signature = example_signature("clip_per_example_");
   const ExampleCall call(signature.bind(args, count, keywords));
-  const Leaves leaves(call.grads, Access::kInPlace, Keep::kAxes);
+  const Leaves leaves(call.grads, Access::kInPlace, {.axes = true});
   const std::size_t examples = batch_size(leaves);
   const Units units(leaves, is_no_batch_axis);
   Batch batch(units.spans(), examples);
@@ -214,7 +214,7 @@ Examples
 PyObject* clip_per_example_sum(PyObject* const* args, Py_ssize_t count, PyObject* keywords) {
   static const Signature<3> signature = example_signature("clip_per_example_sum");
   const ExampleCall call(signature.bind(args, count, keywords));
-  const Leaves leaves(call.grads, Access::kRead, Keep::kAxes);
+  const Leaves leaves(call.grads, Access::kRead, {.axes = true});
   const std::size_t examples = batch_size(leaves);
   const Units units(leaves, is_no_batch_axis);
   const SumArrays sums(leaves);

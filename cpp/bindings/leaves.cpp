@@ -39,8 +39,7 @@ bool same_key(PyObject* a, PyObject* b) {
 }  // namespace
 
 // Delegates, so that the destructor runs when the walk throws.
-Leaves::Leaves(PyObject* grads, Access access, Keep keep, const char* name)
-    : Leaves(access, keep, name) {
+Leaves::Leaves(PyObject* grads, Access access, Reading reading) : Leaves(access, reading) {
   if (PyList_Check(grads)) {
     const auto size = static_cast<std::size_t>(PyList_GET_SIZE(grads));
     places_.reserve(size);
@@ -67,7 +66,7 @@ void Leaves::visit(PyObject* object, Place place, int depth) {
   if (tensor_type_.is(Py_TYPE(object))) return add_tensor(object, place);
   if (NdArray::check(object)) return add(object, place);
   if (object == Py_None) {
-    if (keep_ == Keep::kAxes) nones_.push_back(place);
+    if (reading_.axes) nones_.push_back(place);
     return;
   }
   if (!PyList_Check(object) && !PyTuple_Check(object) && !PyDict_Check(object)) {
@@ -82,8 +81,8 @@ void Leaves::visit(PyObject* object, Place place, int depth) {
     return add_tensor(object, place);
   }
   if (depth == kMaxDepth) {
-    raise(PyExc_ValueError, "%s is nested more than %d levels deep; does it contain itself?", name_,
-          kMaxDepth);
+    raise(PyExc_ValueError, "%s is nested more than %d levels deep; does it contain itself?",
+          reading_.name, kMaxDepth);
   }
   visit_container(object, place, depth + 1);
 }
@@ -134,6 +133,7 @@ Element Leaves::element_of(PyObject* object, Place place) {
   if (!element || !array.native_byte_order() || is_masked(object)) {
     refuse_dtype(object, path(place));
   }
+  if (element->pair && reading_.reals_only) refuse_order_of_complex(path(place));
   hold(last_descr_ = array.descr());
   return last_element_ = *element;
 }
@@ -145,12 +145,12 @@ void Leaves::add(PyObject* object, Place place) {
   const bool like_the_last = array.descr() == last_descr_ && NdArray::check_exact(object);
   const Element element = like_the_last ? last_element_ : element_of(object, place);
   if (in_place() && !array.writeable()) refuse_read_only(path(place));
-  if (access_ != Access::kFresh && keep_ == Keep::kMemory && array.contiguous()) {  // most arrays
+  if (access_ != Access::kFresh && !reading_.axes && array.contiguous()) {  // most arrays
     return spans_.add_contiguous(array.data(), array.data(), array.size(), element);
   }
   PyObject* const out = access_ == Access::kFresh ? fresh_like(object, element) : object;
   add_span(spans_, array, NdArray(out), element);
-  if (keep_ == Keep::kAxes) {
+  if (reading_.axes) {
     layouts_.push_back({array.data(), NdArray(out).data(), axes_of(array, NdArray(out))});
   }
   refuse_overlap_in_last();
@@ -172,7 +172,7 @@ void Leaves::add_tensor(PyObject* object, Place place) {
   if (memory.owner) hold(memory.owner.ptr());
   check_memory(object, memory, place);
   add_span(spans_, memory, *memory.element());
-  if (keep_ == Keep::kAxes) {
+  if (reading_.axes) {
     layouts_.push_back({memory.data(), memory.data(), axes_of(memory, *memory.element())});
   }
   refuse_overlap_in_last();
@@ -195,6 +195,7 @@ void Leaves::check_memory(PyObject* object, const TensorMemory& memory, Place pl
   const dlpack::Tensor& tensor = memory.tensor;
   if (tensor.device.type != dlpack::kCpu) refuse_device(object, tensor.device, path(place));
   if (!memory.element()) refuse_tensor_dtype(object, tensor.dtype, path(place));
+  if (memory.element()->pair && reading_.reals_only) refuse_order_of_complex(path(place));
   // As with fake and functional tensors, and where a storage was freed.
   if (tensor.data == nullptr && memory.size() != 0) refuse_no_memory(object, path(place));
   if (in_place() && memory.writeable == Writeable::kNo) refuse_read_only(path(place));

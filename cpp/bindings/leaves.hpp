@@ -19,15 +19,18 @@ namespace gradclip {
 // kInPlaceTracked changes tensors that require grad, too: torch itself gives such gradients.
 enum class Access { kRead, kInPlace, kInPlaceTracked, kFresh };
 
-// Whether a call needs to know the arrays' axes: of most only the memory matters.
-enum class Keep { kMemory, kAxes };
+// What else a call asks of the arrays.
+struct Reading {
+  bool axes = false;           // their shapes and strides: of most calls only the memory matters
+  bool reals_only = false;     // complex ones are refused
+  const char* name = "grads";  // the argument's, for messages
+};
 
 // Walks `grads`, checks every leaf in order and then that none share memory, and keeps everything
 // it has seen alive. Raises TypeError or ValueError with the path of the leaf.
 class Leaves {
  public:
-  // `name` is that of the argument, for messages.
-  Leaves(PyObject* grads, Access access, Keep keep = Keep::kMemory, const char* name = "grads");
+  Leaves(PyObject* grads, Access access, Reading reading = {});
   ~Leaves();
   Leaves(const Leaves&) = delete;
   Leaves& operator=(const Leaves&) = delete;
@@ -40,15 +43,15 @@ class Leaves {
     std::byte* target;
     std::vector<Axis> axes;
   };
-  // For Keep::kAxes.
+  // For Reading::axes.
   const Layout& layout(std::size_t leaf) const noexcept { return layouts_[leaf]; }
 
   // A leaf's place as Python would write it: grads['encoder'][0].
   std::string path(std::size_t leaf) const { return path(places_[leaf]); }
   // That without the argument's name, ['encoder'][0], and the name.
   std::string place(std::size_t leaf) const { return place_in_nesting(places_[leaf]); }
-  const char* name() const noexcept { return name_; }
-  // Whether there is a None at such a place; for Keep::kAxes.
+  const char* name() const noexcept { return reading_.name; }
+  // Whether there is a None at such a place; for Reading::axes.
   bool is_none_at(const std::string& place) const;
 
   bool is_torch_tensor(std::size_t leaf) const noexcept;
@@ -101,7 +104,7 @@ class Leaves {
 
   static constexpr int kMaxDepth = 100;
 
-  Leaves(Access access, Keep keep, const char* name) : name_(name), access_(access), keep_(keep) {}
+  Leaves(Access access, Reading reading) : access_(access), reading_(reading) {}
 
   void visit(PyObject* object, Place place, int depth);
   void visit_container(PyObject* container, Place place, int depth);
@@ -126,14 +129,13 @@ class Leaves {
   void refuse_overlap_in_last() const;
   Element element_of(PyObject* array, Place place);
   void hold(PyObject* object) { held_.push_back(Py_NewRef(object)); }
-  std::string path(Place place) const { return name_ + place_in_nesting(place); }
+  std::string path(Place place) const { return reading_.name + place_in_nesting(place); }
   std::string place_in_nesting(Place place) const;
   pybind11::object rebuild(PyObject* object, std::span<PyObject* const> leaves, std::size_t& next,
                            int depth) const;
 
-  const char* name_;
   Access access_;
-  Keep keep_;
+  Reading reading_;
   Arena<1024> arena_;
   ArenaVector<Container> containers_{&arena_};
   ArenaVector<Place> places_{&arena_};      // of the leaves

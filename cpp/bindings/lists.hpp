@@ -10,7 +10,7 @@ namespace gradclip {
 
 // Gradients and other nestings with an array of the same shape at the place of each of them. Where
 // a gradient is None, the others may have an array, which is not meant. All must outlive this, and
-// have been read with Keep::kAxes.
+// have been read with Reading::axes.
 class ParallelLists {
  public:
   // ValueError if a gradient lacks a partner, or a partner a gradient.

@@ -24,7 +24,7 @@ struct NormClipCall {
         eps(to_clip_options(bound[4], nullptr).eps),
         nonfinite(to_nonfinite(bound[5])) {}
 
-  Keep keep() const noexcept { return axes ? Keep::kAxes : Keep::kMemory; }
+  Reading reading() const noexcept { return {.axes = axes.has_value()}; }
 
   PyObject* grads;
   double max_norm;
@@ -127,7 +127,7 @@ array([[0.6, 0.8],
 PyObject* clip_by_norm_in_place(PyObject* const* args, Py_ssize_t count, PyObject* keywords) {
   static const Signature<6> signature = norm_clip_signature("clip_by_norm_");
   const NormClipCall call(signature.bind(args, count, keywords));
-  const Leaves leaves(call.grads, Access::kInPlace, call.keep());
+  const Leaves leaves(call.grads, Access::kInPlace, call.reading());
   return clip_units(call, leaves).release().ptr();
 }
 
@@ -166,7 +166,7 @@ Examples
 PyObject* clip_by_norm(PyObject* const* args, Py_ssize_t count, PyObject* keywords) {
   static const Signature<6> signature = norm_clip_signature("clip_by_norm");
   const NormClipCall call(signature.bind(args, count, keywords));
-  const Leaves leaves(call.grads, Access::kFresh, call.keep());
+  const Leaves leaves(call.grads, Access::kFresh, call.reading());
   const py::object clipped = leaves.rebuilt(call.grads);
   const py::object norms = clip_units(call, leaves);
   return PyTuple_Pack(2, clipped.ptr(), norms.ptr());

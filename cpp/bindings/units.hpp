@@ -13,7 +13,7 @@
 namespace gradclip {
 
 // Of each leaf: one unit, or one for every place along some of its axes. The leaves must outlive
-// it, and have been read with Keep::kAxes if axes matter.
+// it, and have been read with Reading::axes if axes matter.
 class Units {
  public:
   // Whole arrays, or one unit for every place along the other axes than these; ValueError if a leaf

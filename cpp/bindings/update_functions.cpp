@@ -141,11 +141,11 @@ PyObject* sgd_step_in_place(PyObject* const* args, Py_ssize_t count, PyObject* k
                                         "velocity", "weight_decay", "inv_scale", "nonfinite"},
                                        3, 3);
   const SgdCall call(signature.bind(args, count, keywords));
-  const Leaves params(call.params, Access::kInPlaceTracked, Keep::kAxes, "params");
-  const Leaves grads(call.grads, Access::kRead, Keep::kAxes, "grads");
+  const Leaves params(call.params, Access::kInPlaceTracked, {.axes = true, .name = "params"});
+  const Leaves grads(call.grads, Access::kRead, {.axes = true});
   std::optional<Leaves> velocity;
   if (call.velocity != nullptr) {
-    velocity.emplace(call.velocity, Access::kInPlace, Keep::kAxes, "velocity");
+    velocity.emplace(call.velocity, Access::kInPlace, Reading{.axes = true, .name = "velocity"});
   }
   std::vector<const Leaves*> others{&params};
   if (velocity) others.push_back(&*velocity);
@@ -286,8 +286,8 @@ PyObject* adaptive_grad_clip_in_place(PyObject* const* args, Py_ssize_t count, P
   const double clipping = bound[2] != nullptr ? to_rate(bound[2], "clipping") : 0.01;
   const double eps = bound[3] != nullptr ? to_rate(bound[3], "eps") : 1e-3;
   const Axes axes = to_axes(bound[4]);
-  const Leaves grads(bound[0], Access::kInPlace, Keep::kAxes, "grads");
-  const Leaves params(bound[1], Access::kRead, Keep::kAxes, "params");
+  const Leaves grads(bound[0], Access::kInPlace, {.axes = true});
+  const Leaves params(bound[1], Access::kRead, {.axes = true, .name = "params"});
   const ParallelLists lists(grads, {&params});
   lists.refuse_shared_memory();
   const auto rule = [&](const std::vector<Axis>& shape, std::size_t axis) {

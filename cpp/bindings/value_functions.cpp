@@ -20,11 +20,10 @@ Signature<3> value_clip_signature(const char* function) {
 std::array<Bounds, kDTypeCount> bounds_for(const Leaves& leaves, const Bounds& limits) {
   std::array<Bounds, kDTypeCount> result{};
   for (std::size_t i = 0; i < leaves.spans().size(); ++i) {
-    const Element element = leaves.spans()[i].element;
-    if (element.pair) refuse_order_of_complex(leaves.path(i));
-    const auto bounds = bounds_inside(limits.low, limits.high, element.dtype);
+    const DType dtype = leaves.spans()[i].dtype();
+    const auto bounds = bounds_inside(limits.low, limits.high, dtype);
     if (!bounds) refuse_empty_interval(limits.low, limits.high, leaves.path(i));
-    result[index(element.dtype)] = *bounds;
+    result[index(dtype)] = *bounds;
   }
   return result;
 }
@@ -80,7 +79,7 @@ PyObject* clip_by_value_in_place(PyObject* const* args, Py_ssize_t count, PyObje
   static const Signature<3> signature = value_clip_signature("clip_by_value_");
   const auto [grads, low, high] = signature.bind(args, count, keywords);
   const Bounds limits = to_bounds(low, high);
-  const Leaves leaves(grads, Access::kInPlace);
+  const Leaves leaves(grads, Access::kInPlace, {.reals_only = true});
   return PyLong_FromSize_t(clip_leaves_by_value(limits, leaves));
 }
 
@@ -119,7 +118,7 @@ PyObject* clip_by_value(PyObject* const* args, Py_ssize_t count, PyObject* keywo
   static const Signature<3> signature = value_clip_signature("clip_by_value");
   const auto [grads, low, high] = signature.bind(args, count, keywords);
   const Bounds limits = to_bounds(low, high);
-  const Leaves leaves(grads, Access::kFresh);
+  const Leaves leaves(grads, Access::kFresh, {.reals_only = true});
   const py::object clipped = leaves.rebuilt(grads);
   const py::object changed = checked(PyLong_FromSize_t(clip_leaves_by_value(limits, leaves)));
   return PyTuple_Pack(2, clipped.ptr(), changed.ptr());

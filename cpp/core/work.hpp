@@ -105,6 +105,7 @@ class Work {
   std::size_t effort() const noexcept { return bytes_ * cost_; }
   const Contents& contents() const noexcept { return contents_; }
   static constexpr std::size_t kBufferBytes = kBlock * sizeof(double);
+
   // Calls visit(block, buffer) for every block, a chunk's blocks in order and in one thread, in
   // the floating-point environment asked for. `buffer` holds a block, or as many as were asked for,
   // and is the worker's own; it is null if all spans are contiguous and none were.

@@ -362,9 +362,9 @@ MUTANTS = [
     ),
     Mutant(
         "values: complex arrays are refused",
-        "cpp/bindings/value_functions.cpp",
-        "if (element.pair) refuse",
-        "if (element.pair && i > 100) refuse",
+        "cpp/bindings/leaves.cpp",
+        "if (element->pair && reading_.reals_only)",
+        "if (element->pair && reading_.reals_only && in_place())",
         "test_clip_by_value.py",
     ),
     Mutant(
