@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from buffers import digest, same_bits
-from calls import ALL_IN_PLACE
+from calls import ALL_IN_PLACE, taking
 from dtypes import ALL, normals
 
 import gradclip
@@ -40,9 +40,9 @@ def test_read_only_maps_are_refused_with_their_path(file, offset):
             before = path.read_bytes()
             array = mapped(path, values, "r", offset)
             assert gradclip.global_norm([array]) == gradclip.global_norm(values)
-            for call in ALL_IN_PLACE.values():
+            for call in ALL_IN_PLACE.keys() & taking(array.dtype):
                 with pytest.raises(ValueError, match=r"^grads\['w'\]\[1\] .*read-only"):
-                    call({"w": [np.ones(3), array]})
+                    ALL_IN_PLACE[call]({"w": [np.ones(3), array]})
             del array
             assert path.read_bytes() == before
 
