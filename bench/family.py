@@ -6,7 +6,7 @@ values, and what each leaves behind is compared.
 
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from statistics import median
@@ -17,18 +17,17 @@ import numpy as np
 from rich.table import Table
 
 import gradclip
+from bench import family_peers as peers
 from bench import models, report
 from bench.cases import short
 from bench.ceiling import Ceiling
 from bench.exact import Array
+from bench.family_peers import Make
 from bench.gradients import Gradients, standard_normal
 from bench.measure import FEWEST_ROUNDS, quartiles, settle
 from bench.models import Shapes
 
 SAME = 2e-4  # what two results may differ by, relative to the largest element
-
-Call = Callable[[], Any]
-Make = Callable[[list[Array], list[Array]], Call]  # from gradients and parameters
 
 
 @dataclass(frozen=True)
@@ -59,8 +58,6 @@ class Timed:
 
 def tasks() -> list[Task]:
     """Return all tasks, with those peers that are installed."""
-    from bench import family_peers as peers
-
     resnet = models.resnet50()
     rows: Shapes = [(256, 100_000)]
     made = [

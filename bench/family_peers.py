@@ -1,12 +1,15 @@
 """How the tasks of `family` are done: by gradclip, in NumPy and in PyTorch."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 import gradclip
 from bench.exact import Array
-from bench.family import Call, Make
+
+Call = Callable[[], Any]
+Make = Callable[[list[Array], list[Array]], Call]  # from gradients and parameters
 
 LR, WEIGHT_DECAY, MOMENTUM = 0.01, 1e-4, 0.9
 

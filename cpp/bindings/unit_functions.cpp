@@ -57,7 +57,8 @@ py::object clip_units(const NormClipCall& call, const Leaves& leaves) {
     writes |= plans.clips(unit);
   }
   py::object result = units.shaped(values);
-  if (writes) leaves.announce_write();
+  if (!writes && units.spans().in_place()) return result;
+  leaves.announce_write();
   without_gil(2 * work.bytes(), [&] { write(work, plans); });
   return result;
 }

@@ -10,10 +10,9 @@
 that reach it until one fails, except those that take longer than --slow. FILE gets a line of JSON
 for each change, and FOLDER keeps the build: with both, it goes on where it was, and tries again
 what survived, with the tests as they are then; those that take --quick at most are left out.
-`report` shows what survived and is not explained in
-explained.json. Both work on copies of the tree and exit with 1 if a change survives. They need
-the extra `test` and the dependency group `mutation`; `generated` also clang-14, doctest-dev and,
-for the code that serves it, torch.
+`report` shows what survived and is not explained in explained.json. Both work on copies of the tree
+and exit with 1 if a change survives. They need the extra `test` and the dependency group
+`mutation`; `generated` also clang-14, doctest-dev and, for the code that serves it, torch.
 """
 
 import math
