@@ -42,6 +42,7 @@ FUNCTIONS = {
     "Isa::sub": "Isa::add",
 }
 CALL = re.compile(r"([\w:]+)(<[\w: ]+>)?\(")
+ARGUMENT = re.compile(r"\w<$")  # before what a template is given; there are spaces around operators
 BODIES = {
     CursorKind.FUNCTION_DECL,
     CursorKind.FUNCTION_TEMPLATE,
@@ -52,6 +53,7 @@ BODIES = {
 }
 CONDITIONS = {CursorKind.IF_STMT, CursorKind.WHILE_STMT, CursorKind.CONDITIONAL_OPERATOR}
 BINARY = {CursorKind.BINARY_OPERATOR, CursorKind.COMPOUND_ASSIGNMENT_OPERATOR}
+DECLARATIONS = {CursorKind.VAR_DECL, CursorKind.DECL_STMT}
 STATEMENTS = {CursorKind.COMPOUND_STMT, CursorKind.IF_STMT, CursorKind.FOR_STMT}
 
 
@@ -110,15 +112,23 @@ class _Finder:
         file = cursor.location.file.name
         text = self._texts.setdefault(file, Path(file).read_bytes())
         start = cursor.extent.start.offset if start is None else start
-        return text[start : cursor.extent.end.offset if end is None else end].decode()
+        return text[start : cursor.extent.end.offset if end is None else end].decode(
+            errors="replace"
+        )
 
     def _is_constant(self, cursor: Cursor, parent: Cursor) -> bool:
         """Tell whether the compiler evaluates it, where a change could not be woken."""
+        text, start = self._text(cursor), cursor.extent.start.offset
         if parent.kind == CursorKind.CASE_STMT:
             return bool(cursor == next(parent.get_children()))
         if parent.kind == CursorKind.IF_STMT and self._text(parent).startswith("if constexpr"):
             return bool(cursor == next(parent.get_children()))
-        return cursor.kind == CursorKind.VAR_DECL and "constexpr" in self._text(cursor)
+        before = self._text(cursor, start - 2, start)
+        if ARGUMENT.search(before) or (parent.kind in DECLARATIONS and before.endswith("[")):
+            return True
+        if cursor.kind in DECLARATIONS:
+            return "constexpr" in text.split("=")[0]
+        return text.startswith("__builtin_unreachable")
 
     def _change(self, cursor: Cursor, new: str) -> Change:
         file = str(Path(cursor.location.file.name).relative_to(self._root))

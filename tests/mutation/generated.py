@@ -8,7 +8,7 @@ import shutil
 import sys
 import tempfile
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -49,17 +49,10 @@ def main(options: Namespace) -> int:
     with tempfile.TemporaryDirectory() as folder:
         work = options.work or Path(folder)
         kept = _built(options, work)
-        print(f"{len(kept)} changes compile", flush=True)
         _use(work)
-        hunt.import_all()
-        tests = _measured(work)
-        tests = [test for test in tests if options.quick < test.seconds <= options.slow]
-        done = _killed_or_explained(options.results) if options.results.exists() else set()
-        todo = [i for i, change in enumerate(kept) if _described(change, None).place not in done]
-        with options.results.open("a") as file:
-            for result in _results(kept, todo, tests):
-                file.write(json.dumps(asdict(result)) + "\n")
-                file.flush()
+        programs = [p for p in (work / "build" / "tests" / "cpp").glob("test_*") if p.is_file()]
+        tests = work / "source" / "tests"
+        hunt.with_tests(programs, tests, lambda: _hunt(kept, options, work))
     return report(options.results)
 
 
@@ -118,41 +111,23 @@ def _use(work: Path) -> None:
     os.environ["PYTHONPATH"] = str(package.parent)
 
 
-def _tests(work: Path) -> list[hunt.Test]:
-    programs = [p for p in (work / "build" / "tests" / "cpp").glob("test_*") if p.is_file()]
-    files = (work / "source" / "tests").rglob("test_*.py")
-    reads_code = "test_guarantees.py"  # which is no longer what it was
-    return [hunt.Test(path) for path in [*programs, *files] if path.name != reads_code]
-
-
-def _measured(work: Path) -> list[hunt.Test]:
-    """Return the tests, those that are as they were as they were measured then."""
-    file = work / "measured.json"
-    known = json.loads(file.read_text()) if file.exists() else {}
-    tests = _tests(work)
-    new = [test for test in tests if test.digest not in known]
+def _hunt(kept: Sequence[Change], options: Namespace, work: Path) -> None:
+    """Try what has not been killed or explained yet, in any order."""
     with _workers() as pool:
-        for test in pool.map(hunt.measured, new):
-            known[test.digest] = test.seconds, sorted(test.reached)
-            file.write_text(json.dumps(known))
-    for test in tests:
-        test.seconds, reached = known[test.digest]
-        test.reached = set(reached)
-    return tests
-
-
-def _results(
-    kept: Sequence[Change], todo: Sequence[int], tests: Sequence[hunt.Test]
-) -> Iterator[Result]:
-    """Try the changes with these numbers in any order."""
-    with _workers() as pool:
-        numbers = random.sample(todo, len(todo))
-        futures = {pool.submit(hunt.killer, number, tests): number for number in numbers}
-        for future in as_completed(futures):
-            result = _described(kept[futures[future]], future.result())
+        hunt.measure(work, pool)
+    done = _killed_or_explained(options.results) if options.results.exists() else set()
+    todo = [i for i, change in enumerate(kept) if _described(change, None).place not in done]
+    with _workers() as pool, options.results.open("a") as file:
+        trials = {
+            pool.submit(hunt.killer, number, options.slow, options.budget): number
+            for number in random.sample(todo, len(todo))
+        }
+        for trial in as_completed(trials):
+            result = _described(kept[trials[trial]], trial.result())
             verdict = f"killed by {result.killer}" if result.killer else "SURVIVED"
             print(f"{result.file}:{result.line}: {result.name}\n    {verdict}", flush=True)
-            yield result
+            file.write(json.dumps(asdict(result)) + "\n")
+            file.flush()
 
 
 def _workers() -> ProcessPoolExecutor:
