@@ -6,7 +6,7 @@ import numpy as np
 import oracle
 import pytest
 from buffers import digest, owner, same_bits, unchanged
-from dtypes import EXACT, normals
+from dtypes import EXACT, finfo, normals
 
 import gradclip
 
@@ -111,6 +111,26 @@ def test_slices_that_are_not_clipped_keep_every_byte(any_dtype, columns):
     assert not (np.isfinite(norms[[2, 5]])).any()
     for row in written[[0, 3]]:
         oracle.assert_norm_is_bounded([row], 1.0)
+
+
+@pytest.mark.parametrize("policy", ["skip", "zero", "propagate"])
+@pytest.mark.parametrize("far", [False, True], ids=["near", "far"])
+def test_columns_side_by_side_that_want_different_things(any_dtype, policy, far, isa, rng):
+    """Some are kept, some clipped, far below in two steps; some hold NaN, signalling ones too."""
+    info = finfo(any_dtype)
+    columns = normals(rng, (70, 300), any_dtype)
+    columns[::4] *= info.dtype.type(info.tiny)
+    columns[1::4] *= info.dtype.type(info.max / 2**6)
+    bits = columns[2::8].view(f"u{info.dtype.itemsize}")
+    bits[:, ::7] = info.dtype.type(np.inf).view(bits.dtype) + 1
+    max_norm = 2 * float(info.tiny) if far else 10.0
+    grad = np.ascontiguousarray(columns.T)
+    for thresholds in (max_norm, 10.0):
+        before = grad.copy()
+        gradclip.clip_by_norm_(grad, thresholds, axis=0, nonfinite=policy)
+        for column, alone in zip(grad.T, before.T.copy(), strict=True):
+            gradclip.clip_by_global_norm_(alone, thresholds, nonfinite=policy)
+            assert column.tobytes() == alone.tobytes()
 
 
 @pytest.mark.parametrize("policy", ["skip", "zero", "propagate"])

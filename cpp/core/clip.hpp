@@ -62,6 +62,7 @@ class UnitPlans {
   // Of a unit of an array of such elements.
   ClipPlan plan(std::size_t unit, Element element) const noexcept;
   Rounding rounding(Element element) const noexcept { return precision_of(element).products; }
+  bool finite(std::size_t unit) const noexcept { return is_finite(norms_[unit]); }
   // Whether a plan is to write anything in place.
   bool clips(std::size_t unit) const noexcept;
 

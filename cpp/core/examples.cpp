@@ -42,7 +42,11 @@ Batch::Batch(const SpanList& spans, std::size_t examples) : spans_(spans), examp
   if (strided_) buffers_.resize(workers * Work::kBufferBytes);
 }
 
-void Batch::prepare_sums() { sums_.resize((examples_ + kGroup - 1) / kGroup * sum_bytes_); }
+std::size_t Batch::groups() const noexcept { return (examples_ + kGroup - 1) / kGroup; }
+
+void Batch::prepare_sums() {
+  sums_ = std::make_unique_for_overwrite<std::byte[]>(groups() * sum_bytes_);
+}
 
 // Calls visit(example, group, worker) for every example, a group's in order and in one thread.
 template <class Visit>
@@ -180,12 +184,12 @@ void Batch::sum(double max_norm, NonFinite policy, const Work& sums,
                 std::span<double> norms) noexcept {
   for_each_example(kGroup, Direction::kForward,
                    [&](std::size_t example, std::size_t group, int worker) {
+                     std::byte* const sums_of_group = sums_.get() + group * sum_bytes_;
+                     if (example == group * kGroup) std::memset(sums_of_group, 0, sum_bytes_);
                      norms[example] = norm_of(example, worker);
-                     add_up(example, worker, plan(norms[example], max_norm, policy),
-                            sums_.data() + group * sum_bytes_);
+                     add_up(example, worker, plan(norms[example], max_norm, policy), sums_of_group);
                    });
   const KernelTable& table = kernels();
-  const std::size_t groups = sums_.size() / std::max<std::size_t>(1, sum_bytes_);
   sums.for_each_block(Direction::kForward, Rounding::kNearest,
                       [&](const Block& block, std::byte* buffer) {
                         const Span& span = block.span;
@@ -195,8 +199,8 @@ void Batch::sum(double max_norm, NonFinite policy, const Work& sums,
                           offset += other->bytes();
                         }
                         std::memset(total, 0, block.size * item_size(span.dtype()));
-                        for (std::size_t group = 0; group < groups; ++group) {
-                          table[span.dtype()].add_scaled(sums_.data() + group * sum_bytes_ + offset,
+                        for (std::size_t group = 0; group < groups(); ++group) {
+                          table[span.dtype()].add_scaled(sums_.get() + group * sum_bytes_ + offset,
                                                          total, block.size, {});
                         }
                         if (!span.contiguous()) unpack(section(sums.spans(), block, span), buffer);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -40,6 +41,7 @@ class Batch {
                         const Visit& visit) const noexcept;
   template <class Use>
   void for_each_part(std::size_t example, int worker, const Use& use) const noexcept;
+  std::size_t groups() const noexcept;
   std::size_t group_for_norms() const noexcept;
   double norm_of(std::size_t example, int worker) noexcept;
   ClipPlan plan(double norm, double max_norm, NonFinite policy) const noexcept;
@@ -56,7 +58,7 @@ class Batch {
   Precision precision_;
   std::vector<Partial> partials_;           // of an example, for each worker
   mutable std::vector<std::byte> buffers_;  // of a block, for each worker
-  std::vector<std::byte> sums_;             // of each group
+  std::unique_ptr<std::byte[]> sums_;       // of each group
 };
 
 }  // namespace gradclip

@@ -4,49 +4,10 @@
 #include <cstdint>
 #include <cstring>
 
+#include "core/runs.hpp"
+
 namespace gradclip {
 namespace {
-
-// Calls copy(offset, stride, count) for each run along the fastest axis. Offsets are those of the
-// source or of the target, whichever stride is chosen, from a unit's first element.
-template <std::ptrdiff_t Axis::*kStride, class Copy>
-void for_each_run(const Section& section, Copy copy) {
-  const Axis* const axes = section.axes + section.span.unit_ndim;
-  const std::size_t ndim = section.span.ndim - section.span.unit_ndim;
-  if (ndim == 0) return copy(0, 0, section.count);  // units of one element
-  const std::size_t last = ndim - 1;
-  std::size_t index[255];
-  std::ptrdiff_t offset = 0;
-  for (std::size_t i = ndim, rest = section.first; i-- > 0; rest /= axes[i].extent) {
-    index[i] = rest % axes[i].extent;
-    offset += static_cast<std::ptrdiff_t>(index[i]) * (axes[i].*kStride);
-  }
-  for (std::size_t left = section.count; left > 0;) {
-    const Axis& fastest = axes[last];
-    const std::size_t run = std::min(left, fastest.extent - index[last]);
-    copy(offset, fastest.*kStride, run);
-    left -= run;
-    index[last] += run;
-    offset += static_cast<std::ptrdiff_t>(run) * (fastest.*kStride);
-    for (std::size_t i = last; i > 0 && index[i] == axes[i].extent; --i) {
-      const auto extent = static_cast<std::ptrdiff_t>(axes[i].extent);
-      offset += axes[i - 1].*kStride - extent * (axes[i].*kStride);
-      index[i] = 0;
-      ++index[i - 1];
-    }
-  }
-}
-
-// Where a unit begins.
-template <std::ptrdiff_t Axis::*kStride>
-std::ptrdiff_t unit_offset(const Section& section, std::size_t unit) {
-  std::ptrdiff_t offset = 0;
-  for (std::size_t i = section.span.unit_ndim; i-- > 0; unit /= section.axes[i].extent) {
-    offset +=
-        static_cast<std::ptrdiff_t>(unit % section.axes[i].extent) * (section.axes[i].*kStride);
-  }
-  return offset;
-}
 
 // memcpy of a constant size is one move, and may be misaligned.
 template <std::size_t kItem>
@@ -60,6 +21,7 @@ void copy_strided(std::byte* to, std::ptrdiff_t to_stride, const std::byte* from
 }
 
 constexpr std::size_t kSquare = 4;
+constexpr std::size_t kTurn = 2 * kSquare;
 
 // Reads kSquare rows of so many items, and writes them as columns.
 template <std::size_t kItem>
@@ -139,23 +101,31 @@ void copy_in_turns(const Section& section, const std::ptrdiff_t* offsets, const 
     return true;
   };
   std::size_t place = 0;
-  for_each_run<Copy::kStride>(section,
-                              [&](std::ptrdiff_t offset, std::ptrdiff_t stride, std::size_t count) {
-                                for (std::size_t size; count > 0; count -= size) {
-                                  size = std::min(count, kSquare);
-                                  for (std::size_t i = 0; i < section.unit_count;) {
-                                    const std::size_t from = i * section.pitch + place;
-                                    if (size == kSquare && neighbours(i)) {
-                                      copy.square(offsets[i] + offset, stride, from, section.pitch);
-                                      i += kSquare;
-                                    } else {
-                                      copy.run(offsets[i++] + offset, stride, from, size);
-                                    }
-                                  }
-                                  place += size;
-                                  offset += static_cast<std::ptrdiff_t>(size) * stride;
-                                }
-                              });
+  const auto turn = [&](std::ptrdiff_t offset, std::ptrdiff_t stride, std::size_t size) {
+    for (std::size_t i = 0; i < section.unit_count;) {
+      const std::size_t from = i * section.pitch + place;
+      if (size == kTurn && neighbours(i)) {
+        copy.square(offsets[i] + offset, stride, from, section.pitch);
+        copy.square(offsets[i] + offset + static_cast<std::ptrdiff_t>(kSquare) * stride, stride,
+                    from + kSquare, section.pitch);
+        i += kSquare;
+      } else {
+        copy.run(offsets[i++] + offset, stride, from, size);
+      }
+    }
+  };
+  for_each_run<Copy::kStride>(
+      section, [&](std::ptrdiff_t offset, std::ptrdiff_t stride, std::size_t count) {
+        for (std::size_t size; count > 0; count -= size) {
+          size = std::min(count, kTurn);
+          if (count >= kTurn + kRowsAhead) {
+            fetch_rows(copy.array + offsets[0] + offset, stride, kTurn, section.unit_count * kItem);
+          }
+          turn(offset, stride, size);
+          place += size;
+          offset += static_cast<std::ptrdiff_t>(size) * stride;
+        }
+      });
 }
 
 template <std::size_t kItem, class Copy>

@@ -63,11 +63,9 @@ std::size_t clip_values(const Work& work, const std::array<Bounds, kDTypeCount>&
   transform(work, Rounding::kNearest,
             [&](const std::byte* source, std::byte* target, std::size_t count, DType dtype) {
               const auto [low, high] = bounds[index(dtype)];
-              const std::size_t outside = table[dtype].count_outside(source, count, low, high);
-              if (outside == 0 && source == target) return false;
-              table[dtype].clamp(source, target, count, low, high);
-              changed.fetch_add(outside, std::memory_order_relaxed);
-              return true;
+              const std::size_t outside = table[dtype].clamp(source, target, count, low, high);
+              if (outside > 0) changed.fetch_add(outside, std::memory_order_relaxed);
+              return outside > 0;
             });
   return changed.load();
 }

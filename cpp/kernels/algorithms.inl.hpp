@@ -14,6 +14,7 @@
 //     swap_pairs                                 lanes 1, 0, 3, 2, …; not if kWidth is 1
 //     sum(vector)                                as the tree of sum_lanes
 //     template <class T> Row<T>                  Row::kWidth elements T, as Compute, for writing
+//     Row<T>::outside(row, low, high)            how many are below low or above high
 //     Row<Compute>::widen(p, T{})                as many elements T in order
 //   };
 
@@ -31,8 +32,8 @@ constexpr DTypeKernels kernels_of() {
       {sum<T, Magnitudes>, sum<T, Squares>, max_of_reals<T>, sum_powers<T, false>},
       {},
       scale_by<T>,
+      nullptr,
       clamp_to<T>,
-      count_outside<T>,
       count_specials<T, false>,
       nullptr,
       add_scaled<T>,
@@ -43,6 +44,7 @@ constexpr DTypeKernels kernels_of() {
     for (std::size_t k = 0; k < kOrderKindCount; ++k) kernels.of_pairs[k] = of_pairs[k];
     kernels.count_pairs = count_specials<T, true>;
   }
+  if constexpr (!__is_same(T, Bfloat16)) kernels.scale_each = scale_each<T>;
   return kernels;
 }
 

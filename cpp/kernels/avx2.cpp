@@ -11,6 +11,10 @@ __m128i load_128(const std::byte* p) {
 }
 void store_128(std::byte* p, __m128i v) { _mm_storeu_si128(reinterpret_cast<__m128i*>(p), v); }
 
+std::size_t ones(int mask) {
+  return static_cast<std::size_t>(__builtin_popcount(static_cast<unsigned>(mask)));
+}
+
 template <class T>
 struct Avx2Row;
 
@@ -35,6 +39,10 @@ struct Avx2Row<float> {
   }
   static __m256 max(__m256 v, __m256 bound) { return _mm256_max_ps(bound, v); }
   static __m256 min(__m256 v, __m256 bound) { return _mm256_min_ps(bound, v); }
+  static std::size_t outside(__m256 v, __m256 low, __m256 high) {
+    const __m256 below = _mm256_cmp_ps(v, low, _CMP_LT_OQ);
+    return ones(_mm256_movemask_ps(_mm256_or_ps(below, _mm256_cmp_ps(v, high, _CMP_GT_OQ))));
+  }
 };
 
 template <>
@@ -54,6 +62,10 @@ struct Avx2Row<double> {
   static __m256d widen(const std::byte* p, double) { return load(p); }
   static __m256d max(__m256d v, __m256d bound) { return _mm256_max_pd(bound, v); }
   static __m256d min(__m256d v, __m256d bound) { return _mm256_min_pd(bound, v); }
+  static std::size_t outside(__m256d v, __m256d low, __m256d high) {
+    const __m256d below = _mm256_cmp_pd(v, low, _CMP_LT_OQ);
+    return ones(_mm256_movemask_pd(_mm256_or_pd(below, _mm256_cmp_pd(v, high, _CMP_GT_OQ))));
+  }
 };
 
 template <>
@@ -96,6 +108,9 @@ struct Avx2Row<Bfloat16> {
   }
   static Halves min(Halves v, __m256 bound) {
     return {_mm256_min_ps(bound, v.even), _mm256_min_ps(bound, v.odd)};
+  }
+  static std::size_t outside(Halves v, __m256 low, __m256 high) {
+    return Avx2Row<float>::outside(v.even, low, high) + Avx2Row<float>::outside(v.odd, low, high);
   }
 
  private:

@@ -19,6 +19,10 @@ __m256i load_256(const std::byte* p) {
 }
 void store_256(std::byte* p, __m256i v) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v); }
 
+std::size_t ones(int mask) {
+  return static_cast<std::size_t>(__builtin_popcount(static_cast<unsigned>(mask)));
+}
+
 template <class T>
 struct Avx512Row;
 
@@ -42,6 +46,10 @@ struct Avx512Row<float> {
   }
   static __m512 max(__m512 v, __m512 bound) { return _mm512_max_ps(bound, v); }
   static __m512 min(__m512 v, __m512 bound) { return _mm512_min_ps(bound, v); }
+  static std::size_t outside(__m512 v, __m512 low, __m512 high) {
+    const __mmask16 below = _mm512_cmp_ps_mask(v, low, _CMP_LT_OQ);
+    return ones(below | _mm512_cmp_ps_mask(v, high, _CMP_GT_OQ));
+  }
 };
 
 template <>
@@ -60,6 +68,10 @@ struct Avx512Row<double> {
   static __m512d widen(const std::byte* p, double) { return load(p); }
   static __m512d max(__m512d v, __m512d bound) { return _mm512_max_pd(bound, v); }
   static __m512d min(__m512d v, __m512d bound) { return _mm512_min_pd(bound, v); }
+  static std::size_t outside(__m512d v, __m512d low, __m512d high) {
+    const __mmask8 below = _mm512_cmp_pd_mask(v, low, _CMP_LT_OQ);
+    return ones(below | _mm512_cmp_pd_mask(v, high, _CMP_GT_OQ));
+  }
 };
 
 template <>
@@ -101,6 +113,10 @@ struct Avx512Row<Bfloat16> {
   }
   static Halves min(Halves v, __m512 bound) {
     return {_mm512_min_ps(bound, v.even), _mm512_min_ps(bound, v.odd)};
+  }
+  static std::size_t outside(Halves v, __m512 low, __m512 high) {
+    return Avx512Row<float>::outside(v.even, low, high) +
+           Avx512Row<float>::outside(v.odd, low, high);
   }
 
  private:

@@ -18,18 +18,6 @@ std::size_t count_lanes(const std::byte* x, std::size_t n, const Count& count) {
   return static_cast<std::size_t>(sum_lanes<double>(counts));
 }
 
-template <class T>
-std::size_t count_outside(const std::byte* x, std::size_t n, double low, double high) {
-  const Vector lows = Isa::broadcast(low);
-  const Vector highs = Isa::broadcast(high);
-  const std::size_t count = count_lanes<T>(x, n, [&](const std::byte* row, std::size_t k) {
-    const Vector value = load<T>(row, k);
-    return Isa::add(Isa::above(value, highs), Isa::above(lows, value));
-  });
-  const bool zero_is_outside = low > 0.0 || high < 0.0;
-  return zero_is_outside ? count - padding(n) : count;
-}
-
 // The magnitudes of the k-th vector of a row; of pairs, that of the larger part in either place,
 // and NaN if one is.
 template <class T, bool kPairs, class I = Isa>

@@ -38,6 +38,9 @@ struct NeonRow<float> {
   static float32x4_t min(float32x4_t v, float32x4_t bound) {
     return vbslq_f32(vcgtq_f32(v, bound), bound, v);
   }
+  static std::size_t outside(float32x4_t v, float32x4_t low, float32x4_t high) {
+    return vaddvq_u32(vshrq_n_u32(vorrq_u32(vcltq_f32(v, low), vcgtq_f32(v, high)), 31));
+  }
 };
 
 template <>
@@ -58,6 +61,9 @@ struct NeonRow<double> {
   }
   static float64x2_t min(float64x2_t v, float64x2_t bound) {
     return vbslq_f64(vcgtq_f64(v, bound), bound, v);
+  }
+  static std::size_t outside(float64x2_t v, float64x2_t low, float64x2_t high) {
+    return vaddvq_u64(vshrq_n_u64(vorrq_u64(vcltq_f64(v, low), vcgtq_f64(v, high)), 63));
   }
 };
 

@@ -14,15 +14,42 @@ void fill(Vector (&v)[kCount], Vector value) {
   for (auto& one : v) one = value;
 }
 
+// Asks for memory well before it is read: what a block holds, and of what follows a full one, which
+// is most often more of the same array. Processors do so by themselves, but not soon enough:
+// Sapphire Rapids takes 20 to 30 % less for 100 MB, and nothing more for what is in a core's cache.
+// 2 KiB ahead brings half of it, 4 to 16 KiB are alike.
+class Ahead {
+ public:
+  Ahead(const std::byte* x, std::size_t n, std::size_t item)
+      : last_(x + n * item + (n == kBlock ? kDistance : 0)) {}
+
+  // Before kBytes at x are read.
+  template <std::size_t kBytes>
+  void fetch(const std::byte* x) const {
+    const std::byte* const next = last_ - x > kDistance ? x + kDistance : x;
+#pragma GCC unroll 4
+    for (std::size_t line = 0; line < kBytes; line += kLine) __builtin_prefetch(next + line);
+  }
+
+ private:
+  static constexpr std::ptrdiff_t kDistance = 8192;
+  static constexpr std::size_t kLine = 64;
+  const std::byte* last_;
+};
+
 // Calls visit for each row of kLanes elements, the last one filled up with zeros. One call site:
 // with a second one for the tail, GCC keeps the accumulators in memory.
 template <class T, class Visit>
 void for_each_row(const std::byte* x, std::size_t n, Visit visit) {
   constexpr std::size_t kRow = kLanes * sizeof(T);
+  const Ahead ahead(x, n, sizeof(T));
   std::byte padded[kRow];
   const std::byte* end = x + n / kLanes * kRow;
   for (std::size_t tail = n % kLanes;; tail = 0) {
-    for (; x != end; x += kRow) visit(x);
+    for (; x != end; x += kRow) {
+      ahead.fetch<kRow>(x);
+      visit(x);
+    }
     if (tail == 0) return;
     const Vector zero = Isa::broadcast(0.0);  // memset would be a slow `rep stos`
     for (std::size_t i = 0; i < kRow; i += sizeof zero) {

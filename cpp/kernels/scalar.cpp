@@ -84,6 +84,7 @@ struct ScalarRow {
   }
   static Compute max(Compute v, Compute bound) { return v < bound ? bound : v; }
   static Compute min(Compute v, Compute bound) { return v > bound ? bound : v; }
+  static std::size_t outside(Compute v, Compute low, Compute high) { return v < low || v > high; }
 };
 
 struct Isa {

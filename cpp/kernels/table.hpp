@@ -88,11 +88,12 @@ struct DTypeKernels {
   // out[i] = x[i] · factor; x and out are the same or disjoint. Rounded as the mode says; 16-bit
   // types are multiplied as float32 and then rounded to nearest even, in that mode only.
   void (*scale)(const std::byte* x, std::byte* out, std::size_t n, Steps factor);
+  // out[i] = x[i] · factors[i], which are of the compute type; as scale. Null for bfloat16.
+  void (*scale_each)(const std::byte* x, std::byte* out, std::size_t n, const std::byte* factors);
   // out[i] = low if x[i] is below it, high if above that, else x[i]; x and out as for scale. The
-  // bounds are rounded to the compute type and then, to nearest, to the dtype.
-  void (*clamp)(const std::byte* x, std::byte* out, std::size_t n, double low, double high);
-  // How many of x are below low or above high.
-  std::size_t (*count_outside)(const std::byte* x, std::size_t n, double low, double high);
+  // bounds are rounded to the compute type and then, to nearest, to the dtype. Returns how many
+  // of x are below low or above high; where none is, x may be left unwritten.
+  std::size_t (*clamp)(const std::byte* x, std::byte* out, std::size_t n, double low, double high);
   CountKernel count_reals;
   CountKernel count_pairs;
   // sum[i] += x[i] · factor, rounded once, to nearest; sums are of the compute type. NaN is stored

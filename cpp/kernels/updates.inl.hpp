@@ -56,7 +56,13 @@ void update_parameters(const std::byte* gradient, std::byte* parameter, std::byt
     }
     Row::store(p, Row::one_nan(Row::fma(change, minus_lr, before)));
   };
+  const Ahead of_gradient(gradient, n, sizeof(T));
+  const Ahead of_parameter(parameter, n, sizeof(T));
+  const Ahead of_velocity(velocity, n, sizeof(T));
   for (; n >= Row::kWidth; n -= Row::kWidth) {
+    of_gradient.fetch<kBytes>(gradient);
+    of_parameter.fetch<kBytes>(parameter);
+    if (velocity != nullptr) of_velocity.fetch<kBytes>(velocity);
     update_row(gradient, parameter, velocity);
     gradient += kBytes;
     parameter += kBytes;

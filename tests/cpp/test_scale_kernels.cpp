@@ -126,6 +126,34 @@ TEST_CASE_TEMPLATE("products are rounded toward zero, in place and not", T, floa
   }
 }
 
+TEST_CASE_TEMPLATE("each number by a factor of its own", T, Float16, float, double) {
+  using Compute = std::conditional_t<Half<T>, float, T>;
+  Random random(1);
+  for (const std::size_t n : kSizes) {
+    CAPTURE(n);
+    const std::vector<T> values = mixture<T>(n);
+    std::vector<Compute> factors;
+    std::vector<T> expected;
+    for (const T value : values) {
+      const double factor = random.one_in(4) ? 1.0 : random.positive(-20, 0);
+      factors.push_back(static_cast<Compute>(factor));
+      expected.push_back(products<T>({value}, {factors.back(), 1.0}, Rounding::kNearest)[0]);
+    }
+    for (const std::size_t offset : {0u, 3u, 4u}) {
+      for_each_isa([&](const KernelTable& table) {
+        CAPTURE(table.name);
+        const Elements<T> x(values, offset);
+        const Elements<Compute> by(factors, 63 - offset);
+        Elements<T> out(std::vector<T>(n, from_double<T>(5)), offset + 8);
+        const FpEnvironment environment(Rounding::kNearest);
+        table[dtype_of<T>()].scale_each(x.data(), out.data(), n, by.data());
+        CHECK(out.same_bits(expected.data()));
+        CHECK(out.guards_are_intact());
+      });
+    }
+  }
+}
+
 TEST_CASE_TEMPLATE("a NaN factor makes everything NaN", T, Float16, Bfloat16, float, double) {
   const std::vector<T> values = mixture<T>(300);
   // The second has all bits of the payload: rounded up, it would be a zero.

@@ -25,6 +25,11 @@ from typing import NoReturn
 
 import pytest
 
+try:
+    import torch
+except ImportError:
+    torch = None
+
 NOBODY = -1  # the number of no change
 FAILED = 1  # the exit status of a fork in which a test fails
 PATIENCE = 30.0  # seconds that a test may always take, besides ten times what it takes unchanged
@@ -69,6 +74,8 @@ def with_tests(programs: Iterable[Path], folder: Path, body: Callable[[], None])
             body()
             return True
 
+    if torch:
+        torch.set_num_threads(1)  # its pool, if it had one here, would hang in forks
     os.chdir(folder.parent)
     ignored = "test_guarantees.py"  # reads the code, which is no longer what it was
     arguments = ["-s", "-q", "-p", "no:cacheprovider", f"--ignore={folder / ignored}", str(folder)]
@@ -93,6 +100,7 @@ def measure(folder: Path, pool: Executor) -> None:
                 key = digests[TESTS[i].path], TESTS[i].name
                 known[key] = seconds, bits
                 output.write(json.dumps([*key, round(seconds, 5), f"{bits:x}"]) + "\n")
+            output.flush()
     for test in TESTS:
         test.seconds, test.reached = known[digests[test.path], test.name]
 
@@ -213,6 +221,8 @@ def _in_fork(tests: Sequence[Test], change: int, writer: int, notes: Path | None
         library = ctypes.CDLL(sys.modules["gradclip._gradclip"].__file__)
         ctypes.c_int.in_dll(library, "gradclip_mutant").value = change
         os.environ["GRADCLIP_MUTANT"] = str(change)
+        if torch:
+            torch.set_num_threads(os.cpu_count() or 1)
         items = [test.item for test in tests if test.item]
         items[0].config.pluginmanager.register(_ExitsAtFailure())
         found = []
