@@ -7,7 +7,8 @@ values, and what each leaves behind is compared.
 import math
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib.util import find_spec
 from statistics import median
 from time import perf_counter, perf_counter_ns
@@ -22,7 +23,7 @@ from bench import models, report
 from bench.cases import short
 from bench.ceiling import Ceiling
 from bench.exact import Array
-from bench.family_peers import Make
+from bench.family_peers import Call, Jitted, Make
 from bench.gradients import Gradients, standard_normal
 from bench.measure import FEWEST_ROUNDS, quartiles, settle
 from bench.models import Shapes
@@ -35,8 +36,8 @@ class Task:
     """What is done, by whom, and which passes over the gradients' memory it takes at least.
 
     `makers`: the contenders by name, gradclip first. `changes`: what they leave their result in,
-    of gradients ("grads") and parameters ("params"), or what they return (""). `rewrites` tells
-    whether the gradients are written.
+    of gradients ("grads") and parameters ("params"), or what they return (""), as those that JAX
+    compiles always do. `rewrites` tells whether the gradients are written.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Task:
     makers: dict[str, Make]
     changes: str = "grads"
     rewrites: bool = True
+    dtype: str = "float32"
 
 
 @dataclass
@@ -60,42 +62,69 @@ def tasks() -> list[Task]:
     """Return all tasks, with those peers that are installed."""
     resnet = models.resnet50()
     rows: Shapes = [(256, 100_000)]
+    small: Shapes = [(256,)] * 1000
+    returned = partial(Task, changes="", rewrites=False)
+    step = partial(Task, changes="params", rewrites=False)
     made = [
         Task("per array, ResNet-50", resnet, peers.PER_ARRAY),
         Task("per row, 256 × 100 k", rows, peers.PER_ROW),
         Task("per column, 25 k × 1 k", [(25_000, 1_000)], peers.PER_COLUMN),
         Task("per example, 256 × 100 k", rows, peers.PER_EXAMPLE),
         Task("per example, nonfinite='raise'", rows, peers.PER_EXAMPLE_STRICTLY),
-        Task("sum of clipped examples", rows, peers.PER_EXAMPLE_SUM, "", rewrites=False),
+        returned("sum of clipped examples", rows, peers.PER_EXAMPLE_SUM),
         Task("by value, 25 M, 5 % outside", [(25_000_000,)], peers.BY_VALUE),
         Task("adaptive, ResNet-50", resnet, peers.ADAPTIVE),
-        Task("statistics, ResNet-50", resnet, peers.STATISTICS, "", rewrites=False),
-        Task("clip + SGD step, ResNet-50", resnet, peers.SGD, "params", rewrites=False),
-        Task("the same with momentum", resnet, peers.SGD_WITH_MOMENTUM, "params", rewrites=False),
+        returned("statistics, ResNet-50", resnet, peers.STATISTICS),
+        step("clip + SGD step, ResNet-50", resnet, peers.SGD),
+        step("the same with momentum", resnet, peers.SGD_WITH_MOMENTUM),
     ]
-    if find_spec("torch") is None:
-        for task in made:
-            task.makers.pop("torch", None)
+    rows = [(256, 50_000)]
+    made += [
+        replace(task, dtype="float64")
+        for task in (
+            Task("float64: per row, 256 × 50 k", rows, peers.PER_ROW),
+            Task("per example", rows, peers.PER_EXAMPLE),
+            returned("sum of clipped examples", rows, peers.PER_EXAMPLE_SUM),
+            Task("by value, 12.5 M, 5 % outside", [(12_500_000,)], peers.BY_VALUE),
+            step("clip + SGD step, 12.5 M", [(12_500_000,)], peers.SGD),
+        )
+    ]
+    if find_spec("torch"):
+        made += [
+            Task("Parameters, 1,000 × 256: per array", small, peers.PARAMETERS_PER_ARRAY),
+            Task("by value", small, peers.PARAMETERS_BY_VALUE),
+            step("clip + SGD step", small, peers.PARAMETERS_SGD),
+        ]
     return made
+
+
+def contenders(task: Task) -> dict[str, Make]:
+    """Return those that are installed."""
+    missing = {name for name in ("torch", "optax") if find_spec(name) is None}
+    return {name: make for name, make in task.makers.items() if name not in missing}
 
 
 def measure(task: Task, seconds: float) -> Timed:
     """Compare the contenders' results, then time them in turns for about so many seconds."""
-    grads = Gradients(task.shapes, standard_normal("float32"))
-    params = [np.full(shape, 0.5, np.float32) for shape in task.shapes]
-    calls = {name: make(grads.arrays, params) for name, make in task.makers.items()}
+    grads = Gradients(task.shapes, standard_normal(task.dtype))
+    params = [np.full(shape, 0.5, task.dtype) for shape in task.shapes]
+    calls = {name: make(grads.arrays, params) for name, make in contenders(task).items()}
     timed = Timed(task, {name: [] for name in calls})
 
-    def fresh() -> None:
+    def fresh(call: Call) -> None:
         for param in params:
             param[...] = 0.5
         grads.refill()
+        if isinstance(call, Jitted):
+            call.prepare()
 
     results = {}
     for name, call in calls.items():
-        fresh()
-        returned = call()
-        left = {"grads": grads.arrays, "params": params, "": _arrays(returned)}[task.changes]
+        fresh(call)
+        returned = _arrays(call())
+        left = {"grads": grads.arrays, "params": params, "": returned}[task.changes]
+        if isinstance(call, Jitted):
+            left = returned
         results[name] = np.concatenate([np.ravel(a) for a in left]).astype(np.float64)
     ours = next(iter(results.values()))
     for name, result in results.items():
@@ -108,7 +137,7 @@ def measure(task: Task, seconds: float) -> Timed:
         random.Random(len(timed.passes)).shuffle(order)
         for name in order:
             settle()
-            fresh()
+            fresh(calls[name])
             start = perf_counter_ns()
             calls[name]()
             timed.times[name].append((perf_counter_ns() - start) / 1e9)
@@ -158,7 +187,7 @@ def run(seconds: float) -> int:
     found = []
     for task in tasks():
         elements = short(models.count(task.shapes))
-        console.print(f"{task.name}: {elements} float32", style="dim")
+        console.print(f"{task.name}: {elements} {task.dtype}", style="dim")
         found.append(measure(task, seconds))
     console.print(table(found))
     console.print(

@@ -1,4 +1,4 @@
-"""How the tasks of `family` are done: by gradclip, in NumPy and in PyTorch."""
+"""How the tasks of `family` are done: by gradclip, in NumPy, in PyTorch and with optax."""
 
 from collections.abc import Callable
 from typing import Any
@@ -20,6 +20,49 @@ def _tensors(arrays: list[Array]) -> list[Any]:
     return [torch.from_numpy(array) for array in arrays]
 
 
+def _parameters(grads: list[Array], params: list[Array]) -> list[Any]:
+    """Return parameters whose memory, and that of their gradients, is the arrays'."""
+    import torch
+
+    parameters = [torch.nn.Parameter(tensor) for tensor in _tensors(params)]
+    for parameter, tensor in zip(parameters, _tensors(grads), strict=True):
+        parameter.grad = tensor
+    return parameters
+
+
+class Jitted:
+    """A function of lists of arrays that JAX compiles; it is given copies, and returns its result.
+
+    The memory of those in `donated` takes the result, as that of gradients and parameters would.
+    """
+
+    def __init__(self, step: Any, arrays: list[list[Array]], donated: int | None) -> None:
+        """Compile it for arrays like these."""
+        import jax
+
+        jax.config.update("jax_enable_x64", True)  # else float64 would become float32
+        self._arrays = arrays
+        self._held: list[list[Any]] = []
+        self._step = jax.jit(step, donate_argnums=() if donated is None else donated)
+        self.prepare()
+        self()
+
+    def prepare(self) -> None:
+        """Copy the arrays as they are now."""
+        import jax
+
+        self._held.clear()  # frees them before others take their place
+        self._held += [
+            [jax.device_put(array, may_alias=False) for array in arrays] for arrays in self._arrays
+        ]
+        jax.block_until_ready(self._held)
+
+    def __call__(self) -> Any:
+        import jax
+
+        return jax.block_until_ready(self._step(*self._held))
+
+
 # ---- per array
 
 
@@ -29,7 +72,7 @@ def _array_norms_numpy(grads: list[Array], _: list[Array]) -> Call:
             flat = grad.reshape(-1)
             norm = float(np.dot(flat, flat)) ** 0.5
             if norm > 1.0:
-                flat *= np.float32(1.0 / norm)
+                flat *= flat.dtype.type(1.0 / norm)
 
     return call
 
@@ -60,7 +103,7 @@ def _by_axis_numpy(axis: int, norms: Any) -> Make:
         (grad,) = grads
 
         def call() -> None:
-            factors = np.minimum(1.0, 1.0 / norms(grad)).astype(np.float32)
+            factors = np.minimum(1.0, 1.0 / norms(grad)).astype(grad.dtype)
             grad[...] *= np.expand_dims(factors, axis)
 
         return call
@@ -109,7 +152,7 @@ PER_EXAMPLE_STRICTLY: dict[str, Make] = {
 
 def _sum_numpy(grads: list[Array], _: list[Array]) -> Call:
     (grad,) = grads
-    return lambda: np.minimum(1.0, 1.0 / _row_norms(grad)).astype(np.float32) @ grad
+    return lambda: np.minimum(1.0, 1.0 / _row_norms(grad)).astype(grad.dtype) @ grad
 
 
 def _sum_torch(grads: list[Array], _: list[Array]) -> Call:
@@ -117,10 +160,17 @@ def _sum_torch(grads: list[Array], _: list[Array]) -> Call:
     return lambda: (1.0 / grad.norm(dim=1)).clamp_(max=1.0) @ grad
 
 
+def _sum_optax(grads: list[Array], _: list[Array]) -> Call:
+    import optax
+
+    return Jitted(lambda grads: optax.per_example_global_norm_clip(grads, 1.0)[0], [grads], None)
+
+
 PER_EXAMPLE_SUM: dict[str, Make] = {
     "gradclip": lambda grads, _: lambda: gradclip.clip_per_example_sum(grads[0], 1.0)[0],
     "NumPy": _sum_numpy,
     "torch": _sum_torch,
+    "optax": _sum_optax,
 }
 
 # ---- by value
@@ -131,10 +181,17 @@ def _values_torch(grads: list[Array], _: list[Array]) -> Call:
     return lambda: grad.clamp_(-2.0, 2.0)
 
 
+def _values_optax(grads: list[Array], _: list[Array]) -> Call:
+    import optax
+
+    return Jitted(lambda grads: optax.clip(2.0).update(grads, optax.EmptyState())[0], [grads], 0)
+
+
 BY_VALUE: dict[str, Make] = {
     "gradclip": lambda grads, _: lambda: gradclip.clip_by_value_(grads, -2.0, 2.0),
     "NumPy": lambda grads, _: lambda: np.clip(grads[0], -2.0, 2.0, out=grads[0]),
     "torch": _values_torch,
+    "optax": _values_optax,
 }
 
 # ---- adaptive: units are all axes but the first
@@ -151,7 +208,7 @@ def _adaptive_numpy(grads: list[Array], params: list[Array]) -> Call:
         for grad, param in zip(grads, params, strict=True):
             most = 0.01 * np.maximum(_unit_norms(param), 1e-3)
             factors = np.minimum(1.0, most / np.maximum(_unit_norms(grad), 1e-6))
-            grad *= factors.astype(np.float32).reshape(factors.shape + (1,) * (grad.ndim - 1))[...]
+            grad *= factors.astype(grad.dtype).reshape(factors.shape + (1,) * (grad.ndim - 1))[...]
 
     return call
 
@@ -240,15 +297,15 @@ def _sgd_numpy(momentum: float) -> Make:
             for array in velocity if momentum else ():
                 array[...] = 0.0
             squares = sum(float(np.dot(g.reshape(-1), g.reshape(-1))) for g in grads)
-            factor = np.float32(min(1.0, 1.0 / squares**0.5))
             for param, grad, moving in zip(params, grads, velocity, strict=True):
-                change = grad * factor
-                change += np.float32(WEIGHT_DECAY) * param
+                number = grad.dtype.type
+                change = grad * number(min(1.0, 1.0 / squares**0.5))
+                change += number(WEIGHT_DECAY) * param
                 if momentum:
-                    moving *= np.float32(momentum)
+                    moving *= number(momentum)
                     moving += change
                     change = moving
-                param -= np.float32(LR) * change
+                param -= number(LR) * change
 
         return call
 
@@ -259,10 +316,7 @@ def _sgd_torch(momentum: float) -> Make:
     def make(grads: list[Array], params: list[Array]) -> Call:
         import torch
 
-        parameters = [torch.nn.Parameter(tensor) for tensor in _tensors(params)]
-        tensors = _tensors(grads)
-        for parameter, tensor in zip(parameters, tensors, strict=True):
-            parameter.grad = tensor
+        parameters = _parameters(grads, params)
         options = {"lr": LR, "momentum": momentum, "weight_decay": WEIGHT_DECAY, "fused": True}
         optimizer = torch.optim.SGD(parameters, **options)
         optimizer.step()  # makes its velocity
@@ -278,13 +332,78 @@ def _sgd_torch(momentum: float) -> Make:
     return make
 
 
+def _sgd_optax(momentum: float) -> Make:
+    def make(grads: list[Array], params: list[Array]) -> Call:
+        import optax
+
+        optimizer = optax.chain(
+            optax.clip_by_global_norm(1.0),
+            optax.add_decayed_weights(WEIGHT_DECAY),
+            optax.sgd(LR, momentum or None),
+        )
+
+        def step(params: Any, grads: Any) -> Any:  # its first one
+            updates, state = optimizer.update(grads, optimizer.init(params), params)
+            return optax.apply_updates(params, updates), state
+
+        class Step(Jitted):
+            def __call__(self) -> Any:
+                return super().__call__()[0]
+
+        return Step(step, [params, grads], 0)
+
+    return make
+
+
+def _sgd_of_parameters(grads: list[Array], params: list[Array]) -> Call:
+    parameters = _parameters(grads, params)
+
+    def call() -> None:
+        tensors = [parameter.grad for parameter in parameters]
+        gradclip.sgd_step_(parameters, tensors, LR, max_norm=1.0, weight_decay=WEIGHT_DECAY)
+
+    return call
+
+
 SGD: dict[str, Make] = {
     "gradclip": _sgd_ours(0.0),
     "NumPy": _sgd_numpy(0.0),
     "torch": _sgd_torch(0.0),
+    "optax": _sgd_optax(0.0),
 }
 SGD_WITH_MOMENTUM: dict[str, Make] = {
     "gradclip": _sgd_ours(MOMENTUM),
     "NumPy": _sgd_numpy(MOMENTUM),
     "torch": _sgd_torch(MOMENTUM),
+    "optax": _sgd_optax(MOMENTUM),
 }
+
+# ---- of PyTorch's parameters
+
+
+def _array_norms_of_parameters(grads: list[Array], params: list[Array]) -> Call:
+    parameters = _parameters(grads, params)
+    return lambda: gradclip.clip_by_norm_([parameter.grad for parameter in parameters], 1.0)
+
+
+def _values_of_parameters(grads: list[Array], params: list[Array]) -> Call:
+    parameters = _parameters(grads, params)
+    return lambda: gradclip.clip_by_value_([parameter.grad for parameter in parameters], -2.0, 2.0)
+
+
+def _values_by_torch(grads: list[Array], params: list[Array]) -> Call:
+    import torch
+
+    parameters = _parameters(grads, params)
+    return lambda: torch.nn.utils.clip_grad_value_(parameters, 2.0)
+
+
+PARAMETERS_PER_ARRAY: dict[str, Make] = {
+    "gradclip": _array_norms_of_parameters,
+    "torch": _array_norms_torch,
+}
+PARAMETERS_BY_VALUE: dict[str, Make] = {
+    "gradclip": _values_of_parameters,
+    "torch": _values_by_torch,
+}
+PARAMETERS_SGD: dict[str, Make] = {"gradclip": _sgd_of_parameters, "torch": _sgd_torch(0.0)}

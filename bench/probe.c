@@ -37,9 +37,16 @@ struct Worker {
   long long sum; /* so that nothing is optimised away */
 };
 
+/* Ask for what is 8 KiB further on, sooner than processors do by themselves: what is in no cache,
+ * Sapphire Rapids then reads in three quarters of the time. */
+static void fetch(const char* p, size_t bytes) {
+  for (size_t line = 0; line < bytes; line += 64) __builtin_prefetch(p + 8192 + line);
+}
+
 static long long read_all(const char* p, size_t n) {
   Longs sums[8] = {0};
   for (; n >= 8 * WIDTH; n -= 8 * WIDTH, p += 8 * WIDTH) {
+    fetch(p, 8 * WIDTH);
     for (int k = 0; k < 8; ++k) sums[k] += *(const Longs*)(p + WIDTH * k);
   }
   for (; n >= WIDTH; n -= WIDTH, p += WIDTH) sums[0] += *(const Longs*)p;
@@ -54,6 +61,10 @@ static long long read_all(const char* p, size_t n) {
 static void rewrite_all(char* p, size_t n) {
   volatile long long zero = 0;
   const Longs addend = (Longs){0} + zero;
+  for (; n >= 4 * WIDTH; n -= 4 * WIDTH, p += 4 * WIDTH) {
+    fetch(p, 4 * WIDTH);
+    for (int k = 0; k < 4; ++k) *(Longs*)(p + WIDTH * k) += addend;
+  }
   for (; n >= WIDTH; n -= WIDTH, p += WIDTH) *(Longs*)p += addend;
 }
 
