@@ -354,11 +354,32 @@ MUTANTS = [
         "test_clip_by_value.py",
     ),
     Mutant(
-        "values: blocks with none outside are not written",
-        "cpp/core/values.cpp",
-        "if (outside == 0 && source == target) return false;",
+        "values: where none is outside, nothing is written",
+        "cpp/kernels/writes.inl.hpp",
+        "if (of_group == 0 && from == to) return;",
         "",
         "test_no_write.py",
+    ),
+    Mutant(
+        "values: a float16 that is NaN keeps its bits",
+        "cpp/kernels/writes.inl.hpp",
+        "result[i] = is_nan ? bits[i] : result[i];",
+        "result[i] = is_nan ? result[i] : result[i];",
+        "test_clip_by_value.py",
+    ),
+    Mutant(
+        "units: one that is kept, side by side with others, keeps the bits of its NaN",
+        "cpp/core/passes.cpp",
+        "ClipPlan::Action::kFill || !finite(unit)) return false;",
+        "ClipPlan::Action::kFill) return static_cast<void>(finite), false;",
+        "test_clip_by_axis.py",
+    ),
+    Mutant(
+        "units: factors in two steps, side by side with others, lose neither",
+        "cpp/core/passes.cpp",
+        "if (factor.second != 1.0) return false;",
+        "",
+        "test_clip_by_axis.py",
     ),
     Mutant(
         "values: complex arrays are refused",
@@ -369,9 +390,9 @@ MUTANTS = [
     ),
     Mutant(
         "values: zeros that fill up the last row are not counted",
-        "cpp/kernels/counts.inl.hpp",
-        "return zero_is_outside ? count - padding(n) : count;",
-        "return count + 0 * zero_is_outside;",
+        "cpp/kernels/writes.inl.hpp",
+        "return zero_is_outside ? outside - zeros : outside;",
+        "return outside + 0 * zeros * zero_is_outside;",
         "test_clip_by_value.py",
     ),
     Mutant(
@@ -412,15 +433,15 @@ MUTANTS = [
     Mutant(
         "sums: every group is added",
         "cpp/core/examples.cpp",
-        "for (std::size_t group = 0; group < groups; ++group) {",
-        "for (std::size_t group = groups > 1; group < groups; ++group) {",
+        "for (std::size_t group = 0; group < groups(); ++group) {",
+        "for (std::size_t group = groups() > 1; group < groups(); ++group) {",
         "test_per_example_sum.py",
     ),
     Mutant(
         "sums: they are of groups, whoever adds them up",
         "cpp/core/examples.cpp",
-        "sums_.data() + group * sum_bytes_);",
-        "sums_.data() + (threads_ > 1 ? group / 2 : group) * sum_bytes_);",
+        "sums_.get() + group * sum_bytes_;",
+        "sums_.get() + (threads_ > 1 ? group / 2 : group) * sum_bytes_;",
         "test_per_example_sum.py",
     ),
     Mutant(
