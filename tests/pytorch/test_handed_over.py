@@ -173,6 +173,7 @@ def test_a_traced_norm_is_no_constant():
     assert traced(2 * example) == 10.0
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")  # of torch's own decompositions
 def test_tangents_of_forward_mode_differentiation_are_scaled_as_well():
     forward = torch.autograd.forward_ad
     with forward.dual_level(), handing_over(1):
