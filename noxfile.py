@@ -119,6 +119,13 @@ def mutants(session: nox.Session, command: str) -> None:
 
 
 @nox.session
+def docs(session: nox.Session) -> None:
+    """The pages of documentation, as HTML in build/docs."""
+    session.install(".[threadpoolctl,torch]", *nox.project.dependency_groups(PROJECT, "docs"))
+    session.run("python", "-m", "sphinx", "-W", "--keep-going", "-b", "html", "docs", "build/docs")
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Guard the speed: a few ratios to NumPy, each above a floor."""
     session.install(".[bench]", *nox.project.dependency_groups(PROJECT, "bench"))

@@ -139,7 +139,7 @@ PROMISES = [
     ),
     Promise(
         "The interface is as documented: names, signatures, examples, environment, imports.",
-        "public_api docstrings environment import guarantees pytorch/torch_docstrings "
+        "public_api docstrings pages environment import guarantees pytorch/torch_docstrings "
         "pytorch/torch_import",
     ),
 ]

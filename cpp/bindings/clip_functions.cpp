@@ -107,10 +107,10 @@ RuntimeError
     A max_norm function changed the shape, dtype, flags or memory of an array, or a tensor of
     PyTorch's inference mode is to be changed outside of it.
 
-After any exception, one from a callable too, every array is as it was.
-
 Notes
 -----
+After any exception, one from a callable too, every array is as it was.
+
 Clipping by the global norm is from Pascanu, Mikolov and Bengio, "On the difficulty of training
 recurrent neural networks", ICML 2013.
 

@@ -30,9 +30,9 @@ grads : array or nesting of list, tuple and dict of arrays
     float16, bfloat16 (in NumPy that of ml_dtypes), float32, float64, complex64 or complex128, of
     any shape and layout. None is skipped.
 ord : float, default 2.0
-    The order of the norm, p in (Σ |gᵢ|ᵖ)^(1/p): 1 for the sum of the magnitudes, right to 2⁻⁴³ or
-    for float64 1 ulp; inf for the largest one, exact; or any other positive number, right to
-    2⁻⁴⁸ · max(1, 1/p), but many times slower. Complex numbers count with their modulus |z|, by
+    The order of the norm, p in ``(Σ |gᵢ|ᵖ)^(1/p)``: 1 for the sum of the magnitudes, right to 2⁻⁴³
+    or for float64 1 ulp; inf for the largest one, exact; or any other positive number, right to
+    2⁻⁴⁸ · max(1, 1/p), but many times slower. Complex numbers count with their modulus ``|z|``, by
     orders 1 and inf to 2⁻⁴³ (complex64) or 2⁻⁵¹.
 
 Returns

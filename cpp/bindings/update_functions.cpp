@@ -72,7 +72,7 @@ constexpr const char* kSgdStepDoc =
 
 Update parameters in place by a step of SGD with clipped gradients.
 
-With norm the `global_norm` of the gradients, for each array
+With norm the `global_norm` of the gradients, for each array::
 
     d = min(1, max_norm / norm) · inv_scale · grad + weight_decay · param
     velocity = momentum · velocity + d         where there is momentum
