@@ -479,4 +479,32 @@ MUTANTS = [
         "axes.size() <= 2 ? axis == 0",
         "test_adaptive_grad_clip.py",
     ),
+    Mutant(
+        "AutoClip: a norm leaves the window when it is older",
+        "python/gradclip/thresholds.py",
+        "self._norms.popleft()",
+        "self._norms.pop()",
+        "test_autoclip.py",
+    ),
+    Mutant(
+        "ZClip: the averages follow the clipped norm",
+        "python/gradclip/thresholds.py",
+        "self._follow(min(norm, threshold))",
+        "self._follow(norm)",
+        "test_zclip.py",
+    ),
+    Mutant(
+        "ZClip: a run that starts with zeros is not held there",
+        "python/gradclip/thresholds.py",
+        "if self.std <= _NOISE * self.mean:",
+        "if self.std < 0.0:",
+        "test_zclip.py",
+    ),
+    Mutant(
+        "torch: a max_norm function is not asked about a norm that is not finite",
+        "python/gradclip/torch.py",
+        "if math.isfinite(norm) else 1.0",
+        "if norm >= 0.0 else 1.0",
+        "pytorch/test_clip_by_function.py",
+    ),
 ]
