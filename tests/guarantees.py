@@ -84,8 +84,9 @@ PROMISES = [
         "cpp/examples cpp/update_kernels",
     ),
     Promise(
-        "Thresholds that follow a run are those of the papers, and go on alike from a checkpoint.",
-        "autoclip zclip pytorch/clip_by_function",
+        "Thresholds that follow a run are those of the papers, and go on alike from a checkpoint; "
+        "what is recorded of a run survives a crash.",
+        "autoclip zclip norm_history norm_plot pytorch/clip_by_function",
     ),
     Promise(
         "The same arrays give the same bits on any threads, instruction set and alignment.",

@@ -14,6 +14,7 @@ DOCUMENTED = {
     "gradclip.threadpoolctl": gradclip.threadpoolctl,
     "AutoClip": gradclip.thresholds.AutoClip,
     "ZClip": gradclip.thresholds.ZClip,
+    "NormHistory": gradclip.monitor.NormHistory,
 } | {
     name: getattr(gradclip, name)
     for name in gradclip.__all__

@@ -39,6 +39,11 @@ SIGNATURES = {
 }
 
 MODULES = {
+    "monitor": {
+        "NormHistory": "(path=None)",
+        "NormPercentile": "(percentile, norm, clip_rate)",
+        "NormSummary": "(steps, clip_rate, nonfinite, percentiles)",
+    },
     "thresholds": {
         "AutoClip": "(percentile=10.0, window=None)",
         "ZClip": "(alpha=0.97, z_thresh=2.5, warmup_steps=25)",

@@ -37,7 +37,7 @@ from gradclip._stats import GradStats, grad_stats
 from gradclip._threads import threads
 
 if TYPE_CHECKING:
-    from gradclip import thresholds
+    from gradclip import monitor, thresholds
 
 __all__ = [
     "GradStats",
@@ -57,6 +57,7 @@ __all__ = [
     "get_num_threads",
     "global_norm",
     "grad_stats",
+    "monitor",
     "scale_",
     "set_num_threads",
     "sgd_step_",
@@ -76,6 +77,6 @@ def __dir__() -> list[str]:
 
 def __getattr__(name: str) -> ModuleType:
     # Loaded when asked for: they import more of the standard library, or their namesakes.
-    if name in ("thresholds", "threadpoolctl", "torch"):
+    if name in ("monitor", "thresholds", "threadpoolctl", "torch"):
         return import_module(f"gradclip.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

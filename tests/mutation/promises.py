@@ -501,6 +501,20 @@ MUTANTS = [
         "test_zclip.py",
     ),
     Mutant(
+        "history: a line is handed over before the step goes on",
+        "python/gradclip/_norm_log.py",
+        "buffering=1",
+        "buffering=1 << 16",
+        "test_norm_history.py",
+    ),
+    Mutant(
+        "history: a run goes on after the last complete line",
+        "python/gradclip/_norm_log.py",
+        "os.truncate(path, complete)",
+        "pass",
+        "test_norm_history.py",
+    ),
+    Mutant(
         "torch: a max_norm function is not asked about a norm that is not finite",
         "python/gradclip/torch.py",
         "if math.isfinite(norm) else 1.0",

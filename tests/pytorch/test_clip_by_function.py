@@ -10,8 +10,9 @@ from torch_cases import parameters
 torch = pytest.importorskip("torch")
 
 import gradclip  # noqa: E402
+from gradclip.monitor import NormHistory  # noqa: E402
 from gradclip.thresholds import AutoClip, ZClip  # noqa: E402
-from gradclip.torch import clip_grad_norm_  # noqa: E402
+from gradclip.torch import clip_grad_norm_, installed  # noqa: E402
 
 
 class Subclass(torch.Tensor):
@@ -128,3 +129,12 @@ def test_training_goes_on_alike_from_a_checkpoint(make, carry):
     second.load_state_dict(state)
     assert before + list(train(second, 23, start=17)) == expected
     assert second.state_dict() == whole.state_dict()
+
+
+def test_a_history_records_it_in_the_place_of_torchs_function_too():
+    history = NormHistory()
+    given = weights(torch.Tensor, [3.0], [4.0, 12.0])
+    with installed():
+        torch.nn.utils.clip_grad_norm_(given, history.threshold(6.5))
+    assert history.norms.tolist() == [13.0]
+    assert history.factors.tolist() == [0.5]
