@@ -84,6 +84,11 @@ PROMISES = [
         "cpp/examples cpp/update_kernels",
     ),
     Promise(
+        "Thresholds that follow a run are those of the papers, and go on alike from a checkpoint; "
+        "what is recorded of a run survives a crash.",
+        "autoclip zclip norm_history norm_plot pytorch/clip_by_function",
+    ),
+    Promise(
         "The same arrays give the same bits on any threads, instruction set and alignment.",
         "bits shapes random_views fuzz cpp/work cpp/dispatch",
     ),

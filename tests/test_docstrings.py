@@ -7,7 +7,13 @@ import pytest
 import gradclip
 import gradclip.threadpoolctl
 
-DOCUMENTED = {"gradclip": gradclip, "gradclip.threadpoolctl": gradclip.threadpoolctl} | {
+DOCUMENTED = {
+    "gradclip": gradclip,
+    "gradclip.threadpoolctl": gradclip.threadpoolctl,
+    "AutoClip": gradclip.thresholds.AutoClip,
+    "ZClip": gradclip.thresholds.ZClip,
+    "NormHistory": gradclip.monitor.NormHistory,
+} | {
     name: getattr(gradclip, name)
     for name in gradclip.__all__
     if name not in {"NonFiniteNormError", "__version__"}

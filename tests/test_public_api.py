@@ -38,7 +38,19 @@ SIGNATURES = {
     "show_config": "(mode='stdout')",
 }
 
-PUBLIC = {*SIGNATURES, "GradStats", "NonFiniteNormError", "__version__"}
+MODULES = {
+    "monitor": {
+        "NormHistory": "(path=None)",
+        "NormPercentile": "(percentile, norm, clip_rate)",
+        "NormSummary": "(steps, clip_rate, nonfinite, percentiles)",
+    },
+    "thresholds": {
+        "AutoClip": "(percentile=10.0, window=None)",
+        "ZClip": "(alpha=0.97, z_thresh=2.5, warmup_steps=25)",
+    },
+}
+
+PUBLIC = {*SIGNATURES, *MODULES, "GradStats", "NonFiniteNormError", "__version__"}
 
 ARGUMENTS = {
     "global_norm": {},
@@ -69,17 +81,32 @@ def test_a_star_import_gives_the_public_names():
     assert set(namespace) - {"__builtins__"} == PUBLIC
 
 
-@pytest.mark.parametrize("name", SIGNATURES)
-def test_signatures(name):
-    signature = inspect.signature(getattr(gradclip, name))
+def signature_of(item):
+    signature = inspect.signature(item)
     without_types = signature.replace(
         parameters=[p.replace(annotation=p.empty) for p in signature.parameters.values()],
         return_annotation=signature.empty,
     )
-    assert str(without_types) == SIGNATURES[name]
+    return str(without_types)
 
 
-@pytest.mark.parametrize("name", sorted(PUBLIC - {"__version__"}))
+@pytest.mark.parametrize("name", SIGNATURES)
+def test_signatures(name):
+    assert signature_of(getattr(gradclip, name)) == SIGNATURES[name]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_modules_have_these_classes(name):
+    module = getattr(gradclip, name)
+    assert module.__all__ == sorted(MODULES[name])
+    for class_name, signature in MODULES[name].items():
+        item = getattr(module, class_name)
+        assert item.__module__ == f"gradclip.{name}"
+        assert signature_of(item) == signature
+        assert all(getattr(item, name).__doc__ for name in vars(item) if name[0] != "_")
+
+
+@pytest.mark.parametrize("name", sorted(PUBLIC - MODULES.keys() - {"__version__"}))
 def test_module_and_name(name):
     item = getattr(gradclip, name)
     assert item.__module__ == "gradclip"

@@ -10,6 +10,7 @@
 
 from importlib import import_module
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from gradclip._config import show_config
 from gradclip._gradclip import (
@@ -35,6 +36,9 @@ from gradclip._gradclip import (
 from gradclip._stats import GradStats, grad_stats
 from gradclip._threads import threads
 
+if TYPE_CHECKING:
+    from gradclip import monitor, thresholds
+
 __all__ = [
     "GradStats",
     "NonFiniteNormError",
@@ -53,11 +57,13 @@ __all__ = [
     "get_num_threads",
     "global_norm",
     "grad_stats",
+    "monitor",
     "scale_",
     "set_num_threads",
     "sgd_step_",
     "show_config",
     "threads",
+    "thresholds",
 ]
 
 # Public names are this package's, wherever they are defined.
@@ -70,6 +76,7 @@ def __dir__() -> list[str]:
 
 
 def __getattr__(name: str) -> ModuleType:
-    if name in ("threadpoolctl", "torch"):  # loaded when asked for: each imports its namesake
+    # Loaded when asked for: they import more of the standard library, or their namesakes.
+    if name in ("monitor", "thresholds", "threadpoolctl", "torch"):
         return import_module(f"gradclip.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -23,11 +23,12 @@ between two graphs, so that they cannot be part of one with ``fullgraph=True``.
 """
 
 import logging
+import math
 import types
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, SupportsFloat
 
 import torch
 from torch.autograd import forward_ad
@@ -103,9 +104,30 @@ def _nonfinite(error: _gradclip.NonFiniteNormError, norm_type: Any, place: str) 
     return failure
 
 
+def _clip_by_function(
+    parameters: list[Any],
+    max_norm: Callable[[float], SupportsFloat],
+    norm_type: Any,
+    error_if_nonfinite: Any,
+    foreach: Any,
+) -> torch.Tensor:
+    # In halves, either of which may be left to torch: the function is called once in any case, and
+    # its errors are nobody else's.
+    grads = [p.grad for p in parameters if p.grad is not None]
+    total_norm = get_total_norm(grads, norm_type, error_if_nonfinite, foreach)
+    norm = float(total_norm)
+    threshold = float(max_norm(norm)) if math.isfinite(norm) else 1.0  # any gives zeros or NaN
+    if not threshold >= 0.0:
+        raise ValueError(
+            f"the threshold that max_norm returned must be at least 0, not {threshold}"
+        )
+    clip_grads_with_norm_(parameters, threshold, total_norm, foreach)
+    return total_norm
+
+
 def clip_grad_norm_(
     parameters: torch.Tensor | Iterable[torch.Tensor],
-    max_norm: float,
+    max_norm: float | Callable[[float], SupportsFloat],
     norm_type: float = 2.0,
     error_if_nonfinite: bool = False,
     foreach: bool | None = None,
@@ -120,8 +142,11 @@ def clip_grad_norm_(
     ----------
     parameters : torch.Tensor or iterable of torch.Tensor
         Their gradients, of any shapes, dtypes and strides, are clipped; None is skipped.
-    max_norm : float
-        The threshold. As in torch, 0 gives zeros, and a negative one turns gradients around.
+    max_norm : float or callable
+        The threshold. As in torch, 0 gives zeros, and a negative one turns gradients around. Torch
+        has no callables: one is given the norm that this call will return, if that is finite, and
+        returns the threshold, at least 0; see `gradclip.thresholds`. Gradients are then clipped by
+        that norm, as `clip_grads_with_norm_` does it.
     norm_type : float, default 2.0
         The order of the norm; 'inf' for the largest magnitude.
     error_if_nonfinite : bool, default False
@@ -142,6 +167,9 @@ def clip_grad_norm_(
     RuntimeError
         The norm is inf or NaN and error_if_nonfinite is true (a note names the first such
         gradient), or torch raises one. Nothing was changed.
+    ValueError
+        The threshold that max_norm returned is negative or NaN. Nothing was changed, as after any
+        error of its own.
 
     Examples
     --------
@@ -161,6 +189,8 @@ def clip_grad_norm_(
                 stacklevel=2,
             )
     parameters = _as_list(parameters)
+    if callable(max_norm):
+        return _clip_by_function(parameters, max_norm, norm_type, error_if_nonfinite, foreach)
     try:
         _check_nobody_watches()
         norm = _gradclip._clip_grad_norm(parameters, max_norm, norm_type, error_if_nonfinite)
