@@ -32,7 +32,7 @@ except ImportError:
 
 NOBODY = -1  # the number of no change
 FAILED = 1  # the exit status of a fork in which a test fails
-PATIENCE = 30.0  # seconds that a test may always take, besides ten times what it takes unchanged
+PATIENCE = 10.0  # seconds that a test may always take, besides ten times what it takes unchanged
 
 
 @dataclass
