@@ -42,7 +42,9 @@ FUNCTIONS = {
     "Isa::sub": "Isa::add",
 }
 CALL = re.compile(r"([\w:]+)(<[\w: ]+>)?\(")
-ARGUMENT = re.compile(r"\w<$")  # before what a template is given; there are spaces around operators
+# A literal that a template is given, with its neighbours; there are spaces around operators.
+ARGUMENT = re.compile(r"[\w)]<|.*>$")
+LITERALS = {CursorKind.INTEGER_LITERAL, CursorKind.CXX_BOOL_LITERAL_EXPR}
 BODIES = {
     CursorKind.FUNCTION_DECL,
     CursorKind.FUNCTION_TEMPLATE,
@@ -123,8 +125,14 @@ class _Finder:
             return bool(cursor == next(parent.get_children()))
         if parent.kind == CursorKind.IF_STMT and self._text(parent).startswith("if constexpr"):
             return bool(cursor == next(parent.get_children()))
-        before = self._text(cursor, start - 2, start)
-        if ARGUMENT.search(before) or (parent.kind in DECLARATIONS and before.endswith("[")):
+        end = cursor.extent.end.offset
+        before, around = (
+            self._text(cursor, start - 2, start),
+            self._text(cursor, start - 2, end + 1),
+        )
+        if cursor.kind in LITERALS and ARGUMENT.match(around):
+            return True
+        if parent.kind in DECLARATIONS and before.endswith("["):
             return True
         if cursor.kind in DECLARATIONS:
             return "constexpr" in text.split("=")[0]
@@ -153,7 +161,7 @@ class _Finder:
             yield self._change(cursor, "false" if text == "true" else "true")
         elif cursor.kind == CursorKind.CALL_EXPR and (call := CALL.match(text)):
             yield from self._call(cursor, parent, children, call)
-        if cursor.kind in CONDITIONS and children:
+        if cursor.kind in CONDITIONS and children and not text.startswith("if constexpr"):
             condition = children[0]
             if condition.kind.is_expression() and condition.kind not in BINARY:
                 yield self._change(condition, f"!({self._text(condition)})")

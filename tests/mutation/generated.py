@@ -11,6 +11,8 @@ from argparse import Namespace
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
+from functools import reduce
+from operator import or_
 from pathlib import Path
 
 import hunt
@@ -28,10 +30,12 @@ class Result:
 
     file: str
     line: int
+    column: int
     code: str  # the line
     old: str
     new: str
     killer: str | None
+    reached: bool = True  # by some test
 
     @property
     def name(self) -> str:
@@ -39,9 +43,9 @@ class Result:
         return f"{self.code}: {self.old} -> {self.new or 'nothing'}"
 
     @property
-    def place(self) -> tuple[str, int, str]:
+    def place(self) -> tuple[str, int, int, str]:
         """What tells it from all others in one tree."""
-        return self.file, self.line, self.name
+        return self.file, self.line, self.column, self.name
 
 
 def main(options: Namespace) -> int:
@@ -74,9 +78,12 @@ def report(results: Path) -> int:
     explained = [result for result in survivors if _explained(result)]
     for result in sorted(survivors, key=lambda result: result.place):
         if result not in explained:
-            print(f"SURVIVED: {result.file}:{result.line}: {result.name}")
+            verdict = "SURVIVED" if result.reached else "NEVER RUN"
+            print(f"{verdict}: {result.file}:{result.line}:{result.column}: {result.name}")
     killed = len(latest) - len(survivors)
-    print(f"{killed} of {len(latest)} changes killed, {len(explained)} explained")
+    never = sum(not result.reached for result in survivors)
+    print(f"{killed} of {len(latest)} changes killed, {never} in code that no test runs")
+    print(f"{len(explained)} of {len(survivors)} survivors explained")
     return int(len(explained) < len(survivors))
 
 
@@ -85,13 +92,14 @@ def _latest(results: Path) -> list[Result]:
     return list({result.place: result for result in found}.values())
 
 
-def _killed_or_explained(results: Path) -> set[tuple[str, int, str]]:
+def _killed_or_explained(results: Path) -> set[tuple[str, int, int, str]]:
     return {result.place for result in _latest(results) if result.killer or _explained(result)}
 
 
 def _explained(result: Result) -> str | None:
+    """Return the reason why this change, or any of this line, does no harm that tests could see."""
     reasons: dict[str, str] = json.loads(EXPLAINED.read_text())
-    return reasons.get(result.name)
+    return reasons.get(result.name) or reasons.get(result.code)
 
 
 def _chosen(options: Namespace, work: Path) -> list[Change]:
@@ -117,13 +125,15 @@ def _hunt(kept: Sequence[Change], options: Namespace, work: Path) -> None:
         hunt.measure(work, pool)
     done = _killed_or_explained(options.results) if options.results.exists() else set()
     todo = [i for i, change in enumerate(kept) if _described(change, None).place not in done]
+    reached = reduce(or_, (test.reached for test in hunt.TESTS))
     with _workers() as pool, options.results.open("a") as file:
         trials = {
             pool.submit(hunt.killer, number, options.slow, options.budget): number
             for number in random.sample(todo, len(todo))
         }
         for trial in as_completed(trials):
-            result = _described(kept[trials[trial]], trial.result())
+            number = trials[trial]
+            result = _described(kept[number], trial.result(), bool(reached >> number & 1))
             verdict = f"killed by {result.killer}" if result.killer else "SURVIVED"
             print(f"{result.file}:{result.line}: {result.name}\n    {verdict}", flush=True)
             file.write(json.dumps(asdict(result)) + "\n")
@@ -134,9 +144,10 @@ def _workers() -> ProcessPoolExecutor:
     return ProcessPoolExecutor(WORKERS, multiprocessing.get_context("fork"))
 
 
-def _described(change: Change, killer: str | None) -> Result:
+def _described(change: Change, killer: str | None, reached: bool = True) -> Result:
     text = (ROOT / change.file).read_bytes()
     line = text.count(b"\n", 0, change.start)
+    column = change.start - (text.rfind(b"\n", 0, change.start) + 1)
     code = text.splitlines()[line].decode().strip()
     old = text[change.start : change.end].decode()
-    return Result(change.file, line + 1, code, old, change.new, killer)
+    return Result(change.file, line + 1, column + 1, code, old, change.new, killer, reached)
