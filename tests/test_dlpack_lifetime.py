@@ -43,6 +43,25 @@ def test_tensors_live_as_long_as_the_call():
     assert all((array < 0.1).all() for array in arrays)
 
 
+def test_a_tensor_lives_while_its_class_is_asked_how_it_shows_memory():
+    alive = []
+
+    class Meta(type):
+        def __getattribute__(cls, name):
+            grads.clear()
+            alive.append(tensor() is not None)
+            return super().__getattribute__(name)
+
+    class Shown(Producer, metaclass=Meta):
+        pass
+
+    grads = [Shown(np.array([3.0, 4.0]))]
+    tensor = weakref.ref(grads[0])
+    assert gradclip.global_norm(grads) == 5.0
+    assert alive
+    assert all(alive)
+
+
 def _fails(error, call):
     def expect(grads):
         try:
