@@ -72,6 +72,11 @@ def test_a_bad_thread_count_is_an_import_error(count):
     assert "1024" in message
 
 
+@pytest.mark.parametrize("variable", ["GRADCLIP_ISA", "GRADCLIP_NUM_THREADS"])
+def test_messages_show_what_they_can_of_a_value(variable):
+    assert f"{variable}= ~a?b?c " in import_error_of(**{variable: " ~a\tb\x7fc"})
+
+
 def test_an_empty_thread_count_is_none(default_num_threads):
     assert int(output_of(NUM_THREADS, GRADCLIP_NUM_THREADS="")) == default_num_threads
     assert output_of(NUM_THREADS, GRADCLIP_NUM_THREADS="", OMP_NUM_THREADS="7") == "7"
