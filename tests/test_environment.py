@@ -47,8 +47,8 @@ def test_the_best_instruction_set_is_the_default():
 @pytest.mark.parametrize("isa", ["sse9", "AVX2", "avx2,scalar", "0", "auto"])
 def test_an_unknown_instruction_set_is_an_import_error(isa):
     message = import_error_of(GRADCLIP_ISA=isa)
-    assert "GRADCLIP_ISA" in message
-    assert all(choice in message for choice in ISAS)
+    assert f"GRADCLIP_ISA={isa} " in message
+    assert message.endswith("choose one of " + ", ".join(ISAS))
 
 
 @pytest.mark.parametrize("isa", sorted(set(KNOWN_ISAS) - set(ISAS)))
