@@ -62,6 +62,25 @@ def test_a_tensor_lives_while_its_class_is_asked_how_it_shows_memory():
     assert all(alive)
 
 
+def test_containers_and_keys_live_while_what_is_in_them_is_read():
+    class Container(list):
+        pass
+
+    class Key:
+        pass
+
+    class Emptying(Producer):
+        def __dlpack__(self, **arguments):
+            grads.clear()
+            assert all(held() is not None for held in alive)
+            return super().__dlpack__(**arguments)
+
+    grads = {Key(): Container([Emptying(np.array([3.0, 4.0]))])}
+    alive = [weakref.ref(held) for pair in grads.items() for held in pair]
+    assert gradclip.global_norm(grads) == 5.0
+    assert [held() for held in alive] == [None] * 2
+
+
 def _fails(error, call):
     def expect(grads):
         try:
