@@ -9,6 +9,7 @@ from buffers import digest, same_bits, unchanged
 from dlpack_calls import assert_refused
 from dlpack_producers import EXPORTS, Exchanging, Producer
 from dtypes import normals
+from subprocesses import output_of
 
 import gradclip
 
@@ -104,3 +105,32 @@ def test_what_numpy_exports_of_read_only_arrays(in_place_call):
     array = np.ones(3)
     array.flags.writeable = False
     assert_refused(in_place_call, OfNumpy(array), ValueError, "read-only")
+
+
+@pytest.mark.parametrize("number", [0, 1, -1])
+def test_the_number_of_a_processor_does_not_matter(number):
+    assert gradclip.global_norm(Producer(np.array([3.0, 4.0]), says=(1, number))) == 5.0
+
+
+FAKES = {
+    "None": "None",
+    "an object": "object()",
+    "an empty module": "module",
+    "a number in a module": "setattr(module, 'Tensor', 3) or module",
+}
+
+
+@pytest.mark.parametrize("fake", FAKES.values(), ids=FAKES)
+def test_other_things_called_torch_are_no_reason_to_fail(fake):
+    code = f"""
+import sys, types
+sys.path.insert(0, {__file__.rpartition("/")[0]!r})
+import numpy as np
+import gradclip
+from dlpack_producers import Producer
+
+module = types.ModuleType("torch")
+sys.modules["torch"] = {fake}
+print(gradclip.global_norm([Producer(np.array([3.0, 4.0]))]))
+"""
+    assert output_of(code) == "5.0"

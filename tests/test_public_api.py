@@ -174,6 +174,13 @@ class TestCalls:
         with pytest.raises(TypeError, match=r"takes 2 positional arguments but 3 were given$"):
             gradclip.scale_([], 1.0, 2.0)
 
+    @pytest.mark.parametrize("name", ["sgd_step_", "adaptive_grad_clip_"])
+    def test_updates_take_three_arguments_by_position(self, name):
+        with pytest.raises(TypeError, match=rf"^{name}\(\) takes 3 positional arguments but 4 "):
+            getattr(gradclip, name)([], [], 0.1, 1.0)
+        with pytest.raises(TypeError, match=r"missing required argument '\w+' \(pos 2\)$"):
+            getattr(gradclip, name)([])
+
     @pytest.mark.parametrize("name", ARGUMENTS)
     def test_unknown_arguments_are_refused(self, name):
         with pytest.raises(TypeError, match="no_such"):

@@ -261,7 +261,7 @@ bool is_one_of(const std::vector<Py_ssize_t>& inside, const std::vector<Axis>& a
   };
   bool none = true;
   for (Py_ssize_t i = 0; i < ndim; ++i) none &= !is_in(i);
-  return none || ndim <= 1 || is_in(static_cast<Py_ssize_t>(axis));
+  return none || is_in(static_cast<Py_ssize_t>(axis));
 }
 
 std::vector<double> unit_norms(const Units& units) {

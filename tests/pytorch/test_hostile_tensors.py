@@ -33,16 +33,19 @@ def test_one_whose_requires_grad_shrinks_it():
 
 
 @described
-def test_one_whose_requires_grad_shrinks_another():
-    first = torch.ones(100_000)
-
-    def requires_grad(_):
-        shrink(first)
+@pytest.mark.parametrize("plain", [True, False])
+def test_one_whose_requires_grad_shrinks_another(plain):
+    def requires_grad(tensor):
+        if tensor is not first:
+            shrink(first)
         return False
 
-    second = torch.ones(2).as_subclass(subclass(requires_grad=requires_grad))
-    with pytest.raises(RuntimeError, match=r"changed the memory.* of grads\[0\]"):
-        gradclip.scale_([first, second], 2.0)
+    kind = subclass(requires_grad=requires_grad)
+    first = torch.ones(100_000) if plain else torch.ones(100_000).as_subclass(kind)
+    second = torch.ones(2).as_subclass(kind)
+    for max_norm in (1.0, float("inf")):
+        with pytest.raises(RuntimeError, match=r"changed the memory.* of grads\[0\]"):
+            gradclip.clip_by_global_norm_([first, second], max_norm)
 
 
 @described
@@ -54,6 +57,19 @@ def test_one_whose_version_shrinks_it():
     tensor = torch.ones(100_000).as_subclass(subclass(_version=version))
     with pytest.raises(RuntimeError, match=r"changed the memory.* of grads\[0\]; nothing was"):
         gradclip.clip_by_global_norm_([tensor], 1.0)
+
+
+@described
+def test_one_whose_version_shrinks_one_of_another_list():
+    grad = torch.ones(100_000)
+
+    def version(_):
+        shrink(grad)
+        return 0
+
+    param = torch.ones(100_000).as_subclass(subclass(_version=version))
+    with pytest.raises(RuntimeError, match=r"changed the memory.* of grads\[0\]; nothing was"):
+        gradclip.sgd_step_([param], [grad], 0.5)
 
 
 @described
