@@ -1,5 +1,8 @@
 """Subclasses of ndarray with code of their own: written where they are, and as they say."""
 
+import sys
+import types
+
 import numpy as np
 import oracle
 import pytest
@@ -103,3 +106,17 @@ def test_records_are_refused_and_their_fields_are_taken(call):
     with unchanged(records), pytest.raises(TypeError, match=r"^grads\[1\] .*'a'"):
         call([np.ones(3), records])
     call([records.a, records.b])
+
+
+FAKES = {"None": None, "a number": 3, "a type": int}
+
+
+@pytest.mark.parametrize("fake", FAKES.values(), ids=FAKES)
+def test_another_module_of_the_name_of_masked_arrays_is_no_reason_to_fail(fake, monkeypatch):
+    module = types.ModuleType("numpy.ma")
+    array = np.array([3.0, 4.0]).view(Hostile)
+    for content in ({}, {"MaskedArray": fake}):
+        vars(module).update(content)
+        for known in (fake, module):
+            monkeypatch.setitem(sys.modules, "numpy.ma", known)
+            assert gradclip.global_norm([array]) == 5.0
