@@ -46,6 +46,23 @@ def test_a_callable_that_changes_a_tensor(make, change):
     assert not EXPORTS.living
 
 
+@pytest.mark.parametrize("which", [0, 1, 2])
+def test_a_callable_that_changes_a_tensor_before_a_step(which):
+    lists = [[np.ones(3), Producer(np.full(9, 2.0))] for _ in range(3)]
+    memory = lists[which][1].array
+
+    def move(norm):
+        lists[which][1].array = memory.copy()
+        return 1.0
+
+    params, grads, velocity = lists
+    with (
+        unchanged(memory, *(array for array, _ in lists)),
+        pytest.raises(RuntimeError, match=r"\[1\]; nothing was written"),
+    ):
+        gradclip.sgd_step_(params, grads, 0.5, max_norm=move, momentum=0.5, velocity=velocity)
+
+
 def test_a_callable_after_which_a_tensor_is_elsewhere():
     tensor = Producer(np.full(9, 2.0))
 

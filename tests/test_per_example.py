@@ -238,7 +238,9 @@ class TestRefusals:
 
     def test_another_number_of_examples(self, call):
         grads = {"a": np.full((3, 2), 4.0), "b": np.full((3,), 9.0), "c": np.full((4, 2), 4.0)}
-        self.refused(call, grads, ValueError, r"^grads\['c'\] has 4 .*grads\['a'\] has 3")
+        self.refused(call, grads, ValueError, r"^grads\['c'\] has 4 .*grads\['a'\] has 3$")
+        grads["b"] = np.full((5,), 9.0)
+        self.refused(call, grads, ValueError, r"^grads\['b'\] has 5 .*grads\['a'\] has 3$")
 
     def test_a_dtype_without_norm(self, call):
         grads = {"a": np.full((3, 2), 4.0), "b": np.ones((3, 2), int)}
