@@ -18,6 +18,7 @@ ISAS = gradclip.show_config("dicts")["isa"]["available"]
 KINDS = {
     "plain": {},
     "weight decay": {"weight_decay": 0.3},
+    "weight decay of one": {"weight_decay": 1.0},
     "momentum": {"momentum": 0.9},
     "momentum and decay": {"momentum": 0.5, "weight_decay": 1e-2},
     "Nesterov": {"momentum": 0.9, "nesterov": True},
