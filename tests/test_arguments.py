@@ -31,7 +31,7 @@ def nothing_is_written(grads):
 
 @pytest.mark.parametrize("clip", CLIPS)
 class TestClips:
-    @pytest.mark.parametrize("max_norm", [-1.0, -5e-324, math.nan, -math.inf])
+    @pytest.mark.parametrize("max_norm", [-1.0, -1, np.float32(-1), -5e-324, math.nan, -math.inf])
     def test_max_norm_out_of_range(self, clip, max_norm, grads):
         with pytest.raises(ValueError, match="max_norm"):
             clip(grads, max_norm)

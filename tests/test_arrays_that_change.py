@@ -22,6 +22,27 @@ def test_a_callable_that_resizes_an_array_is_refused():
     assert (grads[1] == 2).all()
 
 
+CHANGES = {
+    "one less": lambda grads: grads.pop(),
+    "one more": lambda grads: grads.append(np.ones(3)),
+    "another": lambda grads: grads.__setitem__(1, np.ones(3)),
+    "no array": lambda grads: grads.__setitem__(1, "text"),
+    "None": lambda grads: grads.__setitem__(1, None),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_a_container_that_changes_the_one_around_it_while_it_is_copied_is_refused(change):
+    class Changing(list):
+        def __copy__(self):
+            change(grads)
+            return list(self)
+
+    grads = [Changing([np.ones(4)]), np.ones(3)]
+    with pytest.raises(RuntimeError, match="grads changed while it was being read"):
+        gradclip.clip_by_global_norm(grads, 1.0)
+
+
 @pytest.mark.parametrize("layout", [np.s_[:], np.s_[::2]], ids=["contiguous", "strided"])
 def test_a_callable_that_locks_an_array_is_refused(layout):
     grads = [np.full(8, 2.0)[layout]]

@@ -43,6 +43,44 @@ def test_tensors_live_as_long_as_the_call():
     assert all((array < 0.1).all() for array in arrays)
 
 
+def test_a_tensor_lives_while_its_class_is_asked_how_it_shows_memory():
+    alive = []
+
+    class Meta(type):
+        def __getattribute__(cls, name):
+            grads.clear()
+            alive.append(tensor() is not None)
+            return super().__getattribute__(name)
+
+    class Shown(Producer, metaclass=Meta):
+        pass
+
+    grads = [Shown(np.array([3.0, 4.0]))]
+    tensor = weakref.ref(grads[0])
+    assert gradclip.global_norm(grads) == 5.0
+    assert alive
+    assert all(alive)
+
+
+def test_containers_and_keys_live_while_what_is_in_them_is_read():
+    class Container(list):
+        pass
+
+    class Key:
+        pass
+
+    class Emptying(Producer):
+        def __dlpack__(self, **arguments):
+            grads.clear()
+            assert all(held() is not None for held in alive)
+            return super().__dlpack__(**arguments)
+
+    grads = {Key(): Container([Emptying(np.array([3.0, 4.0]))])}
+    alive = [weakref.ref(held) for pair in grads.items() for held in pair]
+    assert gradclip.global_norm(grads) == 5.0
+    assert [held() for held in alive] == [None] * 2
+
+
 def _fails(error, call):
     def expect(grads):
         try:

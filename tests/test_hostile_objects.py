@@ -100,6 +100,22 @@ class Copied(list):
 
 run(lambda: gradclip.clip_by_global_norm([Copied([np.ones(3)])], 1.0))
 """,
+    "copy of a list puts it into itself, in a tuple": """
+class Copied(list):
+    def __copy__(self):
+        self[:] = [(self,)]
+        return [None]
+
+run(lambda: gradclip.clip_by_global_norm([Copied([np.ones(3)])], 1.0))
+""",
+    "copy of a dict puts it into itself": """
+class Copied(dict):
+    def __copy__(self):
+        self["a"] = self
+        return {}
+
+run(lambda: gradclip.clip_by_global_norm([Copied(a=np.ones(3))], 1.0))
+""",
     "copy of a list is no list": """
 class Copied(list):
     def __copy__(self):

@@ -78,11 +78,16 @@ def test_large_magnitudes_of_every_kind(exponent, count, rng):
     oracle.assert_norm_is_right(gradclip.global_norm(array), array)
 
 
-@pytest.mark.parametrize("power", [-900, 1000])
+@pytest.mark.parametrize("power", [-1030, -900, 1000])
 def test_block_sums_around_the_limits_of_the_unscaled_range(power, rng):
     for exponent in range(power // 2 - 12, power // 2 + 4):
         array = np.ldexp(rng.uniform(1, 2, 16384), exponent)
         oracle.assert_norm_is_right(gradclip.global_norm(array), array)
+
+
+def test_blocks_that_are_far_larger_than_they_begin():
+    array = np.array([2.0**502] * 32 + [0.0] * 223 + [2.0**511])
+    oracle.assert_norm_is_right(gradclip.global_norm([array] * 4), *[array] * 4)
 
 
 def test_blocks_of_very_different_magnitude(rng):

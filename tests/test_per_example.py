@@ -232,7 +232,9 @@ class TestRefusals:
 
     def test_an_array_without_an_axis(self, call):
         grads = {"a": np.full((3, 2), 4.0), "b": np.array(5.0)}
-        self.refused(call, grads, ValueError, r"^grads\['b'\] has no axis")
+        for order in (["a", "b"], ["b", "a"]):
+            ordered = {key: grads[key] for key in order}
+            self.refused(call, ordered, ValueError, r"^grads\['b'\] has no axis")
 
     def test_another_number_of_examples(self, call):
         grads = {"a": np.full((3, 2), 4.0), "b": np.full((3,), 9.0), "c": np.full((4, 2), 4.0)}

@@ -165,6 +165,15 @@ class TestCalls:
             with pytest.raises(TypeError, match=missing):
                 getattr(gradclip, name)([np.ones(4)], **given)
 
+    def test_errors_count_arguments(self):
+        missing = r"^scale_\(\) missing required argument "
+        with pytest.raises(TypeError, match=missing + r"'grads' \(pos 1\)$"):
+            gradclip.scale_(factor=1.0)
+        with pytest.raises(TypeError, match=missing + r"'factor' \(pos 2\)$"):
+            gradclip.scale_([])
+        with pytest.raises(TypeError, match=r"takes 2 positional arguments but 3 were given$"):
+            gradclip.scale_([], 1.0, 2.0)
+
     @pytest.mark.parametrize("name", ARGUMENTS)
     def test_unknown_arguments_are_refused(self, name):
         with pytest.raises(TypeError, match="no_such"):

@@ -88,12 +88,13 @@ def test_shapes_that_differ(which, shape):
 
 
 @pytest.mark.parametrize("which", [0, 1, 2])
+@pytest.mark.parametrize("leaf", [0, 1])
 @pytest.mark.parametrize("dtype", ["f4", "f2", "c16"])
-def test_dtypes_that_differ(which, dtype):
+def test_dtypes_that_differ(which, leaf, dtype):
     given = lists()
-    given[which]["enc"][1] = full(1.0, 3, 4, dtype=dtype)
+    given[which]["enc"][leaf] = given[which]["enc"][leaf].astype(dtype)
     error = assert_refused(TypeError, "different dtypes", *given)
-    assert "grads['enc'][1]" in str(error)
+    assert f"grads['enc'][{leaf}]" in str(error)
 
 
 @pytest.mark.parametrize("which", [0, 1, 2])
@@ -183,6 +184,7 @@ ARGUMENTS = {
     "max_norm text": ({"max_norm": "1"}, TypeError, "^max_norm must be"),
     "nonfinite": ({"nonfinite": "drop"}, ValueError, "^nonfinite must be"),
     "lr past float32": ({"lr": 1e39}, ValueError, r"^lr=1e\+39 is too large for float32.*'b'"),
+    "lr that rounds to inf": ({"lr": 2.0**128 - 2.0**103}, ValueError, "too large for float32"),
     "momentum past float32": ({"momentum": 1e39}, ValueError, r"^momentum=1e\+39 is too large"),
     "decay past float32": ({"weight_decay": 1e39}, ValueError, r"^weight_decay=1e\+39 is too l"),
     "inv_scale past float32": ({"inv_scale": 1e39}, ValueError, r"^inv_scale=1e\+39 is too large"),

@@ -11,15 +11,15 @@
 namespace gradclip {
 
 // A function's parameters: the first `positional` may be given by position, the rest by keyword
-// only, and the first `required` must be given.
+// only, and the first `required` must be given: all of them, unless it says so.
 template <std::size_t kCount>
 class Signature {
  public:
   // The given objects, borrowed; null where a parameter was left out.
   using Bound = std::array<PyObject*, kCount>;
 
-  Signature(const char* function, std::array<const char*, kCount> names, std::size_t positional,
-            std::size_t required)
+  Signature(const char* function, std::array<const char*, kCount> names,
+            std::size_t positional = kCount, std::size_t required = kCount)
       : function_(function), names_(names), positional_(positional), required_(required) {
     for (std::size_t i = 0; i < kCount; ++i) {
       interned_[i] = checked(PyUnicode_InternFromString(names[i])).release().ptr();

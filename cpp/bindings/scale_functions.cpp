@@ -102,7 +102,7 @@ array([1.5, 2. ])
 )";
 
 PyObject* scale_in_place(PyObject* const* args, Py_ssize_t count, PyObject* keywords) {
-  static const Signature<2> signature("scale_", {"grads", "factor"}, 2, 2);
+  static const Signature<2> signature("scale_", {"grads", "factor"});
   const auto [grads, factor] = signature.bind(args, count, keywords);
   const double value = to_factor(factor);
   const Leaves leaves(grads, Access::kInPlace);

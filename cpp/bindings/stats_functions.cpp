@@ -19,7 +19,7 @@ The fields of GradStats, in order.
 )";
 
 PyObject* grad_stats(PyObject* const* args, Py_ssize_t count, PyObject* keywords) {
-  static const Signature<1> signature("grad_stats", {"grads"}, 1, 1);
+  static const Signature<1> signature("grad_stats", {"grads"});
   const auto [grads] = signature.bind(args, count, keywords);
   const Leaves leaves(grads, Access::kRead);
   const Work work(leaves.spans());

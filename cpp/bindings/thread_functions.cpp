@@ -33,7 +33,7 @@ Examples
 )";
 
 PyObject* set_threads(PyObject* const* args, Py_ssize_t count, PyObject* keywords) {
-  static const Signature<1> signature("set_num_threads", {"n"}, 1, 1);
+  static const Signature<1> signature("set_num_threads", {"n"});
   const auto [n] = signature.bind(args, count, keywords);
   set_num_threads(to_thread_count(n));
   Py_RETURN_NONE;
@@ -60,7 +60,7 @@ Examples
 )";
 
 PyObject* get_threads(PyObject* const* args, Py_ssize_t count, PyObject* keywords) {
-  static const Signature<0> signature("get_num_threads", {}, 0, 0);
+  static const Signature<0> signature("get_num_threads", {});
   signature.bind(args, count, keywords);
   return PyLong_FromLong(get_num_threads());
 }

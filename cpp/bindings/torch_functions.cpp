@@ -83,7 +83,7 @@ The norm before clipping, a 0-d tensor; None if no parameter in the list has a g
 
 PyObject* clip_grad_norm(PyObject* const* args, Py_ssize_t count, PyObject* keywords) {
   static const Signature<4> signature(
-      "_clip_grad_norm", {"parameters", "max_norm", "norm_type", "error_if_nonfinite"}, 4, 4);
+      "_clip_grad_norm", {"parameters", "max_norm", "norm_type", "error_if_nonfinite"});
   const auto [parameters, max_norm, norm_type, error_if_nonfinite] =
       signature.bind(args, count, keywords);
   const double threshold = as_float(max_norm);
@@ -110,7 +110,7 @@ The norm, a 0-d tensor; None if the list is empty.
 
 PyObject* get_total_norm(PyObject* const* args, Py_ssize_t count, PyObject* keywords) {
   static const Signature<3> signature("_get_total_norm",
-                                      {"tensors", "norm_type", "error_if_nonfinite"}, 3, 3);
+                                      {"tensors", "norm_type", "error_if_nonfinite"});
   const auto [tensors, norm_type, error_if_nonfinite] = signature.bind(args, count, keywords);
   const Order order = to_norm_type(norm_type);
   const bool strict = is_true(error_if_nonfinite);
@@ -139,7 +139,7 @@ Clip by a 0-d tensor.
 
 PyObject* clip_grads_with_norm(PyObject* const* args, Py_ssize_t count, PyObject* keywords) {
   static const Signature<3> signature("_clip_grads_with_norm",
-                                      {"parameters", "max_norm", "total_norm"}, 3, 3);
+                                      {"parameters", "max_norm", "total_norm"});
   const auto [parameters, max_norm, total_norm] = signature.bind(args, count, keywords);
   const double threshold = as_float(max_norm);
   require_plain(total_norm, 0);
@@ -166,7 +166,7 @@ Clamp to ±clip_value.
 )";
 
 PyObject* clip_grad_value(PyObject* const* args, Py_ssize_t count, PyObject* keywords) {
-  static const Signature<2> signature("_clip_grad_value", {"parameters", "clip_value"}, 2, 2);
+  static const Signature<2> signature("_clip_grad_value", {"parameters", "clip_value"});
   const auto [parameters, clip_value] = signature.bind(args, count, keywords);
   const double bound = to_max_norm(py::float_(as_float(clip_value)).ptr(), "clip_value");
   const py::list grads = grads_of(parameters);

@@ -14,7 +14,7 @@ namespace gradclip {
 namespace {
 
 Signature<3> value_clip_signature(const char* function) {
-  return {function, {"grads", "low", "high"}, 3, 3};
+  return {function, {"grads", "low", "high"}};
 }
 
 std::array<Bounds, kDTypeCount> bounds_for(const Leaves& leaves, const Bounds& limits) {

@@ -109,9 +109,9 @@ Partial sum_float64(const std::byte* x, std::size_t n) {
     if (Terms::kLeastBias <= exponent && exponent <= kGreatestBias) {
       const double bias = power_of_two(exponent);
       const Sums sums = biased_sums<Terms>(x, n, bias);
-      // False for NaN. Above the bias a lane may have lost more than `lo` can say; below
-      // 2^-24 of it, 2^-82·A is no longer far below half an ulp of the root.
-      if (sums.hi <= bias && sums.hi >= bias * 0x1p-24) return {sums.hi, sums.lo, 1.0};
+      // False for NaN. Above the bias a lane may have lost more than `lo` can say. Below 2^-18 of
+      // it there is none, as the samples are in it: 2^-82·A is far below half an ulp of the root.
+      if (sums.hi <= bias) return {sums.hi, sums.lo, 1.0};
     }
   }
   return sum_from_max<Terms>(x, n);

@@ -56,6 +56,22 @@ def test_one_whose_version_shrinks_it():
         gradclip.clip_by_global_norm_([tensor], 1.0)
 
 
+@described
+def test_a_function_mode_that_shrinks_what_is_asked_for_its_version():
+    class Mode(torch.overrides.TorchFunctionMode):
+        def __torch_function__(self, function, types, args=(), kwargs=None):
+            if function == torch.Tensor._version.__get__:
+                shrink(*args)
+            return function(*args, **(kwargs or {}))
+
+    tensor = torch.ones(100_000)
+    with (
+        Mode(),
+        pytest.raises(RuntimeError, match=r"changed the memory.* of grads\[0\]; nothing was"),
+    ):
+        gradclip.clip_by_global_norm_([tensor], 1.0)
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
 def test_errors_of_a_version_come_through(error):
     def version(_):
