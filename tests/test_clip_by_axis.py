@@ -133,6 +133,35 @@ def test_columns_side_by_side_that_want_different_things(any_dtype, policy, far,
             assert column.tobytes() == alone.tobytes()
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_columns_that_are_all_clipped_in_two_steps(dtype, isa, rng):
+    info = np.finfo(dtype)
+    grad = rng.uniform(1, 2, (8, 40)).astype(dtype) * info.dtype.type(info.max / 2**6)
+    alone = grad.T.copy()
+    gradclip.clip_by_norm_(grad, 2 * float(info.tiny), axis=0)
+    for column in alone:
+        gradclip.clip_by_global_norm_(column, 2 * float(info.tiny))
+    assert same_bits(grad, alone.T)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_kept_columns_far_from_the_first_keep_signalling_nans(dtype, isa):
+    grad = np.full((4, 2000), 3, dtype)
+    bits = grad.view(f"u{grad.itemsize}")
+    bits[2, 550:560] = np.array(np.inf, dtype).view(bits.dtype) + 1
+    before = grad[:, 550:560].tobytes()
+    gradclip.clip_by_norm_(grad, 1.0, axis=0, nonfinite="skip")
+    assert grad[:, 550:560].tobytes() == before
+    assert (np.delete(grad, np.s_[550:560], axis=1) < 1).all()
+
+
+def test_two_columns_with_one_between_them(any_dtype, isa):
+    grad = np.full((5, 3), 3, any_dtype)
+    gradclip.clip_by_norm_(grad[:, ::2], 1.0, axis=0)
+    assert (grad[:, 1] == 3).all()
+    assert (abs(grad[:, ::2]) < 0.5).all()
+
+
 @pytest.mark.parametrize("policy", ["skip", "zero", "propagate"])
 def test_a_policy_is_for_the_slices_that_are_not_finite(any_dtype, policy):
     for layout in (np.copy, np.asfortranarray):

@@ -162,6 +162,14 @@ def test_raise_writes_nothing_and_names_the_example(example, bad, any_dtype):
     assert f"example {example} " in str(error.value)
 
 
+def test_the_array_is_named_also_if_examples_are_single_numbers(any_dtype):
+    grads = [np.ones(5, any_dtype) for _ in range(3)]
+    grads[1][2] = math.nan
+    with pytest.raises(gradclip.NonFiniteNormError) as error:
+        gradclip.clip_per_example_(grads, 1.0)
+    assert error.value.path == "grads[1]"
+
+
 def test_raise_says_that_the_norm_of_finite_values_overflows():
     grads = np.ones((5, 3))
     grads[3] = 1.5e308

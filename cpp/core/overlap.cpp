@@ -53,7 +53,7 @@ class BoundedSum {
         terms_[++kept] = terms_[i];
       }
     }
-    count_ = count_ == 0 ? 0 : kept + 1;
+    count_ = kept + 1;  // there is one at least: an element's bytes, or an axis
   }
 
   bool search(std::size_t i, std::int64_t target) {

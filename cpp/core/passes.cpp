@@ -82,10 +82,9 @@ class Neighbours {
       return unit_offset<&Axis::source_stride>(section_, section_.units[i]);
     };
     const auto item = static_cast<std::ptrdiff_t>(item_size(span.dtype()));
-    for (std::size_t i = 1; i < section_.unit_count; ++i) {
-      if (offset(i) - offset(i - 1) != item) return false;
-    }
-    return true;
+    std::size_t i = 1;
+    while (i < section_.unit_count && offset(i) - offset(i - 1) == item) ++i;
+    return i == section_.unit_count;
   }
 
   void set_factor(std::size_t i, double factor) noexcept {

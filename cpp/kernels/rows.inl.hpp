@@ -21,20 +21,25 @@ void fill(Vector (&v)[kCount], Vector value) {
 class Ahead {
  public:
   Ahead(const std::byte* x, std::size_t n, std::size_t item)
-      : last_(x + n * item + (n == kBlock ? kDistance : 0)) {}
+      : last_(address(x) + n * item + (n == kBlock ? kDistance : 0)) {}
 
   // Before kBytes at x are read.
   template <std::size_t kBytes>
   void fetch(const std::byte* x) const {
-    const std::byte* const next = last_ - x > kDistance ? x + kDistance : x;
+    const std::uintptr_t here = address(x);
+    const std::uintptr_t next = last_ - here > kDistance ? here + kDistance : here;
 #pragma GCC unroll 4
-    for (std::size_t line = 0; line < kBytes; line += kLine) __builtin_prefetch(next + line);
+    for (std::size_t line = 0; line < kBytes; line += kLine) {
+      __builtin_prefetch(reinterpret_cast<const void*>(next + line));
+    }
   }
 
  private:
-  static constexpr std::ptrdiff_t kDistance = 8192;
+  static constexpr std::size_t kDistance = 8192;
   static constexpr std::size_t kLine = 64;
-  const std::byte* last_;
+  // As a number: it may lie beyond the array.
+  static std::uintptr_t address(const std::byte* x) { return reinterpret_cast<std::uintptr_t>(x); }
+  std::uintptr_t last_;
 };
 
 // Calls visit for each row of kLanes elements, the last one filled up with zeros. One call site:

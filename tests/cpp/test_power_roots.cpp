@@ -20,6 +20,7 @@ constexpr Order kCube = Order::of(3.0);
 
 TEST_CASE("exact roots are exact") {
   CHECK(scaled_root({8.0, 0.0, 5.0}, kCube) == 10.0);
+  CHECK(scaled_root({1e15, 0.0, 1.0}, kCube) == 1e5);
   CHECK(scaled_root({27.0, 0.0, 0x1p-1070}, kCube) == 3 * 0x1p-1070);
   CHECK(scaled_root({0.125, 0.0, 0x1p1000}, kCube) == 0x1p999);
   CHECK(scaled_root({9.0, 0.0, 7.0}, Order::of(0.5)) == 567.0);

@@ -158,6 +158,25 @@ TEST_CASE("strided spans get a buffer that no other thread has at the time") {
   }
 }
 
+TEST_CASE("as many buffers as were asked for, also if all spans are contiguous") {
+  const SpanList spans = spans_of({{300'000, {DType::kFloat64}}, {5}});
+  for (const int threads : kThreadCounts) {
+    const Threads limit(threads);
+    for (const std::size_t buffers : {1u, 2u, 3u}) {
+      const Work work(spans, {.cost = 1, .buffers = buffers});
+      std::atomic<int> wrong{0};
+      work.for_each_block(Direction::kForward, Rounding::kNearest,
+                          [&](const Block& block, std::byte* buffer) {
+                            const auto mark = static_cast<std::byte>(block.part);
+                            const std::size_t bytes = buffers * work.buffer_bytes();
+                            std::fill_n(buffer, bytes, mark);
+                            for (std::size_t i = 0; i < bytes; ++i) wrong += buffer[i] != mark;
+                          });
+      CHECK(wrong.load() == 0);
+    }
+  }
+}
+
 TEST_CASE("contiguous spans need no buffer") {
   const SpanList spans = spans_of({{300'000}, {5}, {0}});
   const Threads limit(3);
