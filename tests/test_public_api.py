@@ -202,8 +202,8 @@ class TestCalls:
 
     def test_names_that_are_not_interned(self):
         options = {"".join(["e", "ps"]): 0.5, "".join(["non", "finite"]): "".join(["sk", "ip"])}
-        array = np.array([np.nan])
-        gradclip.clip_by_global_norm_(array, 1.0, **options)
+        options["".join(["gr", "ads"])] = np.array([np.nan])
+        gradclip.clip_by_global_norm_(max_norm=1.0, **options)
 
 
 class TestShowConfig:
