@@ -1,6 +1,7 @@
 """The norm against exact arithmetic, on inputs made to lose digits."""
 
 import functools
+import math
 from fractions import Fraction
 
 import numpy as np
@@ -149,3 +150,12 @@ def test_norm_of_ones_is_exact(root, any_dtype):
 def test_pythagorean_triples_are_exact(any_dtype):
     for legs, norm in [((3, 4), 5.0), ((5, -12), 13.0), ((8, 15), 17.0), ((-20, -21), 29.0)]:
         assert gradclip.global_norm([np.array([leg], any_dtype) for leg in legs]) == norm
+
+
+def test_norms_of_short_arrays_are_all_but_rounded_correctly(rng):
+    for _ in range(200):
+        array = rng.uniform(1.7, 2, 31)
+        norm = gradclip.global_norm(array)
+        error = Fraction(53, 100) * Fraction(math.ulp(norm))
+        square = oracle.square_sum(array)
+        assert (Fraction(norm) - error) ** 2 <= square <= (Fraction(norm) + error) ** 2
