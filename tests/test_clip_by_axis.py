@@ -7,6 +7,7 @@ import oracle
 import pytest
 from buffers import digest, owner, same_bits, unchanged
 from dtypes import EXACT, finfo, normals
+from numpy.lib.stride_tricks import sliding_window_view
 
 import gradclip
 
@@ -162,6 +163,13 @@ def test_two_columns_with_one_between_them(any_dtype, isa):
     assert (abs(grad[:, ::2]) < 0.5).all()
 
 
+def test_columns_of_windows_are_copied_to_where_they_belong(any_dtype, isa, rng):
+    windows = sliding_window_view(normals(rng, (4, 512), any_dtype), 3, axis=0)
+    clipped, _ = gradclip.clip_by_norm(windows, 1.0, axis=2)
+    expected, _ = gradclip.clip_by_norm(windows.copy(), 1.0, axis=2)
+    assert same_bits(clipped, expected)
+
+
 @pytest.mark.parametrize("policy", ["skip", "zero", "propagate"])
 def test_a_policy_is_for_the_slices_that_are_not_finite(any_dtype, policy):
     for layout in (np.copy, np.asfortranarray):
@@ -170,6 +178,16 @@ def test_a_policy_is_for_the_slices_that_are_not_finite(any_dtype, policy):
         alone = [gradclip.clip_by_global_norm_(row, 1.0, nonfinite=policy) for row in twin]
         assert same_bits(norms, np.array(alone))
         assert same_bits(grad, twin)
+
+
+@pytest.mark.parametrize("policy", ["zero", "propagate"])
+def test_a_policy_is_followed_also_if_nothing_else_is_clipped(any_dtype, policy):
+    grad = np.full((3, 2), 0.25, any_dtype)
+    grad[1] = np.inf, 1
+    gradclip.clip_by_norm_(grad, 1.0, axis=1, nonfinite=policy)
+    assert (grad[::2] == 0.25).all()
+    assert (np.isnan(grad[1, 0]) if policy == "propagate" else grad[1, 0] == 0)
+    assert grad[1, 1] == 0
 
 
 def test_a_slice_that_is_not_finite_raises_and_nothing_is_written(any_dtype):
