@@ -163,6 +163,14 @@ def test_two_columns_with_one_between_them(any_dtype, isa):
     assert (abs(grad[:, ::2]) < 0.5).all()
 
 
+def test_rows_of_one_number_keep_what_lies_between_them(any_dtype, isa):
+    records = np.zeros((9, 1), [("tag", "i1"), ("grad", any_dtype)])
+    records["grad"] = 3
+    gradclip.clip_by_norm_(records["grad"], 1.0, axis=1)
+    assert (records["tag"] == 0).all()
+    assert (abs(records["grad"] - 1) < 0.01).all()
+
+
 def test_columns_of_windows_are_copied_to_where_they_belong(any_dtype, isa, rng):
     windows = sliding_window_view(normals(rng, (4, 512), any_dtype), 3, axis=0)
     clipped, _ = gradclip.clip_by_norm(windows, 1.0, axis=2)
