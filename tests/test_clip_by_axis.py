@@ -163,6 +163,14 @@ def test_two_columns_with_one_between_them(any_dtype, isa):
     assert (abs(grad[:, ::2]) < 0.5).all()
 
 
+def test_many_short_rows_with_gaps(any_dtype, isa, rng):
+    values = normals(rng, (2000, 140), any_dtype)[:, ::2]
+    alone = values.copy()
+    gradclip.clip_by_norm_(alone, 1.0, axis=1)
+    gradclip.clip_by_norm_(values, 1.0, axis=1)
+    assert same_bits(values, alone)
+
+
 def test_rows_of_one_number_keep_what_lies_between_them(any_dtype, isa):
     records = np.zeros((9, 1), [("tag", "i1"), ("grad", any_dtype)])
     records["grad"] = 3
