@@ -35,6 +35,7 @@ TEST_CASE("exact roots are exact") {
 TEST_CASE("the low part of a sum counts") {
   CHECK(scaled_root({1.0, 0x1p-54, 1.0}, Order::of(0.25)) == 1.0 + 0x1p-52);
   CHECK(scaled_root({1.0, -0x1p-54, 1.0}, Order::of(0.25)) == 1.0 - 0x1p-52);
+  CHECK(scaled_root({4.0, 0x1p-52, 0x1p-1040}, Order::of(0x1p-10)) > 0x1p1008);
 }
 
 TEST_CASE("one element has its own norm, in any order") {
