@@ -145,6 +145,15 @@ TEST_CASE("small, large, empty and strided spans in any mixture") {
   }
 }
 
+TEST_CASE("as many threads as pay, and no more than may run") {
+  for (const int threads : kThreadCounts) {
+    const Threads limit(threads);
+    CHECK(threads_for(0) == 1);
+    CHECK(threads_for(10'000) == 1);
+    CHECK(threads_for(std::size_t{1} << 40) == threads);
+  }
+}
+
 TEST_CASE("two threads share a large list") {
   const SpanList spans = spans_of({{5'000'000}, {5'000'000}});
   const Threads limit(2);
