@@ -79,3 +79,12 @@ def test_many_short_rows_with_gaps(any_dtype, isa, rng):
     gradclip.clip_by_norm_(alone, 1.0, axis=1)
     gradclip.clip_by_norm_(values, 1.0, axis=1)
     assert same_bits(values, alone)
+
+
+def test_two_long_rows(any_dtype, isa, rng):
+    values = normals(rng, (2, 20_000), any_dtype)
+    alone = values.copy()
+    norms = [gradclip.clip_by_global_norm_(row, 1.0) for row in alone]
+    (result,) = gradclip.clip_by_norm_(values, 1.0, axis=1)
+    assert result.tolist() == norms
+    assert same_bits(values, alone)

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <string>
+#include <string_view>
 
 #if defined(__linux__)
 #include <sched.h>
@@ -187,6 +188,7 @@ TEST_CASE("a count is the leading positive number of a list") {
   CHECK(leading_count("\t8 ") == 8);
   CHECK(leading_count("007") == 7);
   CHECK(leading_count("2147483647") == 2147483647);
+  CHECK(leading_count(std::string_view("47").substr(0, 1)) == 4);
   for (const char* text : {"", " ", "x", ",4", "0", "-1", "+", "99999999999", "2147483648"}) {
     CHECK_MESSAGE(!leading_count(text), text);
   }
