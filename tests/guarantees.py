@@ -80,8 +80,8 @@ PROMISES = [
         "Each example of a batch, and each unit of a layer, is clipped as a list of its own would "
         "be; sums and steps are the formula's, but for the documented rounding.",
         "per_example per_example_sum adaptive_grad_clip sgd_step sgd_step_refusals "
-        "clip_by_norm clip_by_axis pytorch/sgd_step_torch pytorch/family_tensors cpp/units "
-        "cpp/examples cpp/update_kernels",
+        "clip_by_norm clip_by_axis clip_columns pytorch/sgd_step_torch pytorch/family_tensors "
+        "cpp/units cpp/examples cpp/update_kernels",
     ),
     Promise(
         "Thresholds that follow a run are those of the papers, and go on alike from a checkpoint; "

@@ -193,6 +193,24 @@ def test_zeros_keep_their_sign_and_nan_its_bytes(real_dtype):
         assert grad[:4].tobytes() == before
 
 
+def test_one_number_between_others_is_clipped_on_its_own(real_dtype, isa):
+    memory = np.full(300, 7, real_dtype)
+    view = memory[::3]
+    view[...], view[50] = 0.5, 4
+    assert gradclip.clip_by_value_(view, -1, 1) == 1
+    assert view[50] == 1
+    assert (np.delete(view, 50) == 0.5).all()
+    assert (memory.reshape(100, 3)[:, 1:] == 7).all()
+
+
+def test_the_functional_form_copies_what_is_within_bounds_in_any_layout(real_dtype, isa, rng):
+    values = normals(rng, (40, 30), real_dtype)
+    for view in (values, values.T, values[::2, ::-3]):
+        clipped, count = gradclip.clip_by_value(view, -INF, INF)
+        assert same_bits(clipped, view.copy())
+        assert count == 0
+
+
 def test_nothing_has_nothing_to_clip():
     assert gradclip.clip_by_value_([], -1, 1) == 0
     assert gradclip.clip_by_value({"a": None}, -1, 1) == ({"a": None}, 0)

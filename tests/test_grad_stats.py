@@ -142,6 +142,7 @@ def test_the_first_bad_array_is_the_first_in_order():
     assert gradclip.grad_stats([good, inf, nan]).first_bad == "grads[1]"
     assert gradclip.grad_stats({"x": [good, nan], "y": inf}).first_bad == "grads['x'][1]"
     assert gradclip.grad_stats(nan).first_bad == "grads"
+    assert gradclip.grad_stats([good, np.array([np.inf, np.nan]), inf]).first_bad == "grads[1]"
 
 
 @pytest.mark.parametrize("nothing", [[], {}, None, [None, ()]], ids=repr)

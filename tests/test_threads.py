@@ -52,10 +52,11 @@ def test_counts_that_are_no_integers_are_refused(setter, n):
     assert gradclip.get_num_threads() == before
 
 
-def test_a_block_has_its_own_count():
+@pytest.mark.parametrize("n", [1, 3, 1024])
+def test_a_block_has_its_own_count(n):
     gradclip.set_num_threads(5)
-    with gradclip.threads(3):
-        assert gradclip.get_num_threads() == 3
+    with gradclip.threads(n):
+        assert gradclip.get_num_threads() == n
     assert gradclip.get_num_threads() == 5
 
 

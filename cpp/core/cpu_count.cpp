@@ -94,7 +94,7 @@ std::optional<double> cgroup_cpu_quota(const std::string& root) {
   return result;
 }
 
-int usable_cpus() {
+int usable_cpus(const std::string& root) {
   int cpus = static_cast<int>(std::thread::hardware_concurrency());
 #if defined(__linux__)
   // Masks larger than cpu_set_t's 1,024 processors fail with EINVAL until the set is large enough.
@@ -107,7 +107,7 @@ int usable_cpus() {
     }
   }
 #endif
-  if (const auto limit = cgroup_cpu_quota()) {
+  if (const auto limit = cgroup_cpu_quota(root)) {
     cpus = std::min(cpus, static_cast<int>(std::ceil(std::min(*limit, 1e6))));
   }
   return std::max(cpus, 1);

@@ -144,12 +144,14 @@ void Batch::clip_known(double max_norm, NonFinite policy, std::span<const double
 std::size_t Batch::first_nonfinite(std::size_t example) noexcept {
   norm_of(example, 0);
   const Partial* part = partials_.data();
-  for (std::size_t i = 0; i < spans_.size(); ++i) {
-    for (std::size_t first = 0; first < spans_.unit_size(spans_[i]); first += kBlock, ++part) {
+  std::size_t i = 0;
+  for (const Span& span : spans_) {
+    for (std::size_t first = 0; first < spans_.unit_size(span); first += kBlock, ++part) {
       if (!is_finite(part->hi)) return i;
     }
+    ++i;
   }
-  return spans_.size();
+  return i;
 }
 
 void Batch::write(std::size_t example, int worker, const ClipPlan& plan) noexcept {

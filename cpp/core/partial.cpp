@@ -114,11 +114,9 @@ Root times(const Root& root, double factor) noexcept {
 Partial merge(std::span<const Partial> parts, Order order) noexcept {
   Partial result;
   const auto join_all = [&](auto join) {
-    for (const Partial& part : parts) {
-      if (part.unit != result.unit) return false;
-      join(part, result);
-    }
-    return true;
+    auto part = parts.begin();
+    for (; part != parts.end() && part->unit == result.unit; ++part) join(*part, result);
+    return part == parts.end();
   };
   const bool same_unit = order.kind == OrderKind::kMax ? join_all(take_larger) : join_all(add);
   return same_unit ? result : merge_in_common_unit(parts, order);

@@ -1,5 +1,6 @@
 #include "core/passes.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <numeric>
@@ -75,9 +76,8 @@ class Neighbours {
  private:
   bool side_by_side() const noexcept {
     const Span& span = section_.span;
-    for (std::size_t i = 0; i < span.ndim; ++i) {
-      if (section_.axes[i].source_stride != section_.axes[i].target_stride) return false;
-    }
+    const auto moved = [](const Axis& axis) { return axis.source_stride != axis.target_stride; };
+    if (std::any_of(section_.axes, section_.axes + span.ndim, moved)) return false;
     const auto offset = [&](std::size_t i) {
       return unit_offset<&Axis::source_stride>(section_, section_.units[i]);
     };

@@ -33,8 +33,8 @@ bool equal(cpu_set_t a, cpu_set_t b) { return CPU_EQUAL(&a, &b); }
 // A worker with this affinity parks, and a caller on processor `here` sends it elsewhere `times`
 // times. Returns the worker's affinity while it slept, and checks that it has its own again
 // afterwards.
-cpu_set_t affinity_while_parked(cpu_set_t workers, int here, int times) {
-  gradclip::Affinity affinity;
+cpu_set_t affinity_while_parked(cpu_set_t workers, int here, int times,
+                                gradclip::Affinity& affinity) {
   std::atomic<pid_t> parked{0};
   std::atomic<bool> awake{false};
   std::thread worker([&] {
@@ -58,6 +58,11 @@ cpu_set_t affinity_while_parked(cpu_set_t workers, int here, int times) {
   awake.notify_one();
   worker.join();
   return result;
+}
+
+cpu_set_t affinity_while_parked(cpu_set_t workers, int here, int times) {
+  gradclip::Affinity affinity;
+  return affinity_while_parked(workers, here, times, affinity);
 }
 
 cpu_set_t without(cpu_set_t set, int processor) {
@@ -86,6 +91,14 @@ TEST_CASE("a worker that may not run on its caller's processor is left alone") {
   const int here = sched_getcpu();
   const cpu_set_t others = without(allowed(), here);
   if (CPU_COUNT(&others) > 0) CHECK(equal(affinity_while_parked(others, here, 1), others));
+}
+
+TEST_CASE("a worker that may run elsewhere than before gets that back") {
+  const cpu_set_t all = allowed();
+  const int here = sched_getcpu();
+  gradclip::Affinity affinity;
+  affinity_while_parked(all, here, 1, affinity);
+  CHECK(equal(affinity_while_parked(only(here), here, 1, affinity), only(here)));
 }
 
 TEST_CASE("workers run with the affinity of the process, asleep before or not") {

@@ -1,8 +1,14 @@
 // CPU quotas of control groups, read from trees made for the purpose, and thread counts in text.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <string>
+#include <string_view>
+
+#if defined(__linux__)
+#include <sched.h>
+#endif
 
 #include "core/cpu_count.hpp"
 #include "support/root.hpp"
@@ -151,7 +157,29 @@ TEST_CASE("v1: a missing or unreadable half sets no quota") {
   CHECK(!root.quota());
 }
 
-TEST_CASE("at least one processor is usable") { CHECK(usable_cpus() >= 1); }
+TEST_CASE("as many processors are usable as the quota allows, rounded up, and as there are") {
+  const int all = usable_cpus("/no/such/directory");
+  CHECK(usable_cpus() >= 1);
+  CHECK(usable_cpus() <= all);
+  const Root root;
+  root.groups("0::/\n");
+  root.v2("", "100000 100000");
+  CHECK(usable_cpus(root.path().string()) == 1);
+  root.v2("", "1000 100000");
+  CHECK(usable_cpus(root.path().string()) == 1);
+  root.v2("", "110000 100000");
+  CHECK(usable_cpus(root.path().string()) == std::min(all, 2));
+  root.v2("", "1e300 1");
+  CHECK(usable_cpus(root.path().string()) == all);
+}
+
+#if defined(__linux__)
+TEST_CASE("without a quota all processors of the affinity mask are usable") {
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) != 0) return;  // more than 1,024 processors
+  CHECK(usable_cpus("/no/such/directory") == CPU_COUNT(&set));
+}
+#endif
 
 TEST_CASE("a count is the leading positive number of a list") {
   CHECK(leading_count("4") == 4);
@@ -160,6 +188,7 @@ TEST_CASE("a count is the leading positive number of a list") {
   CHECK(leading_count("\t8 ") == 8);
   CHECK(leading_count("007") == 7);
   CHECK(leading_count("2147483647") == 2147483647);
+  CHECK(leading_count(std::string_view("47").substr(0, 1)) == 4);
   for (const char* text : {"", " ", "x", ",4", "0", "-1", "+", "99999999999", "2147483648"}) {
     CHECK_MESSAGE(!leading_count(text), text);
   }

@@ -32,6 +32,12 @@ TEST_CASE("exact roots are exact") {
   }
 }
 
+TEST_CASE("the low part of a sum counts") {
+  CHECK(scaled_root({1.0, 0x1p-54, 1.0}, Order::of(0.25)) == 1.0 + 0x1p-52);
+  CHECK(scaled_root({1.0, -0x1p-54, 1.0}, Order::of(0.25)) == 1.0 - 0x1p-52);
+  CHECK(scaled_root({4.0, 0x1p-52, 0x1p-1040}, Order::of(0x1p-10)) > 0x1p1008);
+}
+
 TEST_CASE("one element has its own norm, in any order") {
   for (const double p : {5e-324, 1e-300, 1e-3, 0.3, 3.0, 1e10, kMost}) {
     for (const double x : {kLeast, 0x1.23p-1060, 0.1, 1.0, 1e300, kMost}) {

@@ -1,8 +1,13 @@
 // Work: every element in one block, every block in one chunk, whatever the spans and threads.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <memory>
+#include <mutex>
+#include <set>
+#include <thread>
 #include <vector>
 
 #include "core/work.hpp"
@@ -138,6 +143,33 @@ TEST_CASE("small, large, empty and strided spans in any mixture") {
     CAPTURE(round);
     check_blocks(shapes, random.one_in(2) ? 1 : 64);
   }
+}
+
+TEST_CASE("as many threads as pay, and no more than may run") {
+  for (const int threads : kThreadCounts) {
+    const Threads limit(threads);
+    CHECK(threads_for(0) == 1);
+    CHECK(threads_for(10'000) == 1);
+    CHECK(threads_for(std::size_t{1} << 40) == threads);
+  }
+}
+
+TEST_CASE("two threads share a large list") {
+  const SpanList spans = spans_of({{5'000'000}, {5'000'000}});
+  const Threads limit(2);
+  const Work work(spans);
+  std::mutex mutex;
+  std::set<std::thread::id> threads;
+  const auto seen = [&] {
+    const std::lock_guard lock(mutex);
+    threads.insert(std::this_thread::get_id());
+    return threads.size();
+  };
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  work.for_each_block(Direction::kForward, Rounding::kNearest, [&](const Block&, std::byte*) {
+    while (seen() < 2 && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+  });
+  CHECK(threads.size() == 2);
 }
 
 TEST_CASE("strided spans get a buffer that no other thread has at the time") {
