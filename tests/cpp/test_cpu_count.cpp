@@ -137,8 +137,8 @@ TEST_CASE("garbage sets no quota") {
     root.v2("/a", text);
     CHECK(!root.quota());
   }
-  for (const std::string lines : {"0", "0:", "0::", "::", "\n\n", "0:cpu", "4:cpu:a", ":::/a", "0::ab",
-                                  "4:cpu:ab"}) {
+  for (const std::string lines :
+       {"0", "0:", "0::", "::", "\n\n", "0:cpu", "4:cpu:a", ":::/a", "0::ab", "4:cpu:ab"}) {
     CAPTURE(lines);
     const Root root;
     root.groups(lines);

@@ -7,9 +7,9 @@
 
 `promises` breaks each promise once and runs the tests that enforce it: a build for each.
 `generated` makes every small mechanical change of the C++ code, one at a time, and runs the tests
-that reach it until one fails: those that take up to --slow, together up to --budget. FILE gets a
-line of JSON for each change, and FOLDER keeps the build: with both, it goes on where it was, and
-tries again what survived, with the tests as they are then.
+that reach it until one fails: those that take up to --slow; Python's together up to --budget. FILE
+gets a line of JSON for each change, and FOLDER keeps the build: with both, it goes on where it was,
+and tries again what survived, with the tests as they are then.
 `report` shows what survived and is not explained in explained.json. Both work on copies of the tree
 and exit with 1 if a change survives. They need the extra `test` and the dependency group
 `mutation`; `generated` also clang-14, doctest-dev and, for the code that serves it, torch.
