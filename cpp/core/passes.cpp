@@ -35,8 +35,8 @@ void fill_items(std::byte* target, std::size_t count, DType dtype, double value)
 }
 
 // A block of units that lie side by side, element by element, in memory of one layout. If each is
-// to be multiplied once, or kept, they are by rows of neighbours, which need not be packed: half
-// the time, and more where units are long.
+// to be multiplied once, or kept, they are by rows of neighbours, which need not be packed: less
+// than half the time for 25,600 × 1,000 float32.
 class Neighbours {
  public:
   explicit Neighbours(const Section& section) : section_(section) {}

@@ -16,8 +16,8 @@ void fill(Vector (&v)[kCount], Vector value) {
 
 // Asks for memory well before it is read: what a block holds, and of what follows a full one, which
 // is most often more of the same array. Processors do so by themselves, but not soon enough:
-// Sapphire Rapids takes 20 to 30 % less for 100 MB, and nothing more for what is in a core's cache.
-// 2 KiB ahead brings half of it, 4 to 16 KiB are alike.
+// Sapphire Rapids takes 20 to 30 % less for 100 MB of float32 or float64, 40 % for bfloat16, and
+// nothing more for what is in a core's cache. 4 to 16 KiB are alike, 2 KiB takes 5 to 12 % longer.
 class Ahead {
  public:
   Ahead(const std::byte* x, std::size_t n, std::size_t item)
