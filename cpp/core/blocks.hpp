@@ -29,6 +29,7 @@ inline Section section(const Work& work, const Block& block, const std::size_t* 
 struct Rows {
   const std::byte* first;
   std::size_t stride;
+  const std::byte* end;  // of the array, if it has to come from memory; else null
 };
 
 // Packed into the buffer.
@@ -37,7 +38,7 @@ struct Rows {
   std::size_t rows[kMostUnits];
   std::iota(rows, rows + block.units, block.row);
   pack(section(work, block, rows, block.units), buffer);
-  return {buffer, block.pitch() * item_size(block.span.dtype())};
+  return {buffer, block.pitch() * item_size(block.span.dtype()), nullptr};
 }
 
 // In place, or packed into the buffer.
@@ -46,7 +47,8 @@ inline Rows read(const Work& work, const Block& block, std::byte* buffer) noexce
   if (!span.contiguous()) return packed(work, block, buffer);
   const std::size_t item = item_size(span.dtype());
   const std::size_t unit_size = block.cut.unit_size;
-  return {span.source + (block.row * unit_size + block.first) * item, unit_size * item};
+  return {span.source + (block.row * unit_size + block.first) * item, unit_size * item,
+          work.in_caches() ? nullptr : span.source + span.bytes()};
 }
 
 // A pass that gives every block's target a new value: write(source, target, count, dtype), which

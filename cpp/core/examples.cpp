@@ -103,11 +103,13 @@ double Batch::norm_of(std::size_t example, int worker) noexcept {
   const KernelTable& table = kernels();
   Partial* const partials = partials_.data() + static_cast<std::size_t>(worker) * parts_;
   Partial* next = partials;
+  const bool in_caches = fits_in_caches(bytes_, threads_);
   for_each_part(example, worker,
                 [&](const std::byte* source, std::byte*, std::size_t count, const Span& span) {
                   const DTypeKernels& of = table[span.dtype()];
+                  const bool far = !in_caches && span.contiguous();
                   (span.element.pair ? of.of_pairs : of.of_reals)[index(OrderKind::kTwo)](
-                      source, count, 2.0, next++);
+                      source, count, 2.0, far ? span.source + span.bytes() : nullptr, next++);
                   return false;
                 });
   return scaled_root(merge({partials, parts_}, Order{}), Order{});

@@ -114,7 +114,7 @@ void Norms::measure() noexcept {
     const NormKernel kernel = span.element.pair ? of.of_pairs[kind] : of.of_reals[kind];
     const Rows rows = read(work_, block, buffer);
     for (std::size_t i = 0; i < block.units; ++i) {
-      kernel(rows.first + i * rows.stride, block.size, order_.p,
+      kernel(rows.first + i * rows.stride, block.size, order_.p, rows.end,
              &parts_[block.part + i * block.cut.parts]);
     }
   };

@@ -28,9 +28,9 @@ void Stats::measure() noexcept {
         const DTypeKernels& of = table[block.span.dtype()];
         const bool pair = block.span.element.pair;
         const NormKernel* const norms = pair ? of.of_pairs : of.of_reals;
-        const std::byte* const numbers = read(work_, block, buffer).first;
-        norms[index(OrderKind::kTwo)](numbers, block.size, 2.0, &squares_[block.part]);
-        norms[index(OrderKind::kMax)](numbers, block.size, 2.0, &largest_[block.part]);
+        const auto [numbers, stride, end] = read(work_, block, buffer);
+        norms[index(OrderKind::kTwo)](numbers, block.size, 2.0, end, &squares_[block.part]);
+        norms[index(OrderKind::kMax)](numbers, block.size, 2.0, nullptr, &largest_[block.part]);
         (pair ? of.count_pairs : of.count_reals)(numbers, block.size, &counts_[block.part]);
       });
 }

@@ -84,6 +84,11 @@ struct Block {
 // As many threads as so much work, in bytes that are only read, pays for.
 int threads_for(std::size_t effort) noexcept;
 
+// Whether so much can be in the threads' own caches, of up to 2 MiB each.
+constexpr bool fits_in_caches(std::size_t bytes, int threads) noexcept {
+  return bytes <= static_cast<std::size_t>(threads) << 21;
+}
+
 struct WorkOptions {
   std::size_t cost = 1;     // how many times as long as reading the spans a pass over them takes
   std::size_t buffers = 0;  // for each worker, also if all spans are contiguous
@@ -100,6 +105,7 @@ class Work {
   std::size_t parts() const noexcept { return parts_; }
   std::size_t units() const noexcept { return units_; }
   std::size_t bytes() const noexcept { return bytes_; }
+  bool in_caches() const noexcept { return fits_in_caches(bytes_, threads_); }
   std::size_t buffer_bytes() const noexcept { return buffer_bytes_; }
   // In terms of bytes that are only read.
   std::size_t effort() const noexcept { return bytes_ * cost_; }

@@ -6,19 +6,20 @@
 #include "kernels/terms.inl.hpp"
 
 template <class T>
-void max_of_reals(const std::byte* x, std::size_t n, double, Partial* partial) {
-  *partial = {max_abs<T>(x, n), 0.0, 1.0};
+void max_of_reals(const std::byte* x, std::size_t n, double, const std::byte* end,
+                  Partial* partial) {
+  *partial = {max_abs<T>(x, n, end), 0.0, 1.0};
 }
 
 template <class T>
-void max_of_pairs(const std::byte* x, std::size_t n, double, Partial* partial) {
+void max_of_pairs(const std::byte* x, std::size_t n, double, const std::byte*, Partial* partial) {
   double scale = 1.0;
   if constexpr (sizeof(T) == sizeof(double)) scale = scale_for_squares(max_abs<T>(x, n));
   const Vector scales = Isa::broadcast(scale);
   const auto modulus = [&](const std::byte* row, std::size_t k) {
     return Moduli::value<T>(row, k, scales);
   };
-  *partial = {largest<T>(x, n, modulus), 0.0, 1.0 / scale};
+  *partial = {largest<T>(x, n, Ahead(x, n, sizeof(T)), modulus), 0.0, 1.0 / scale};
 }
 
 // |x| of every lane of a row; of pairs, scale · |z| in the first lane and 0 in the second one.
@@ -50,7 +51,7 @@ double largest_magnitude(const std::byte* x, std::size_t n, double scale) {
 // Σ|x/unit|^p, where the unit is the largest |x|, so that terms are at most 1, and 1 for that one.
 // Lane by lane: the C library's pow takes 10 ns, whatever is around it.
 template <class T, bool kPairs>
-void sum_powers(const std::byte* x, std::size_t n, double p, Partial* partial) {
+void sum_powers(const std::byte* x, std::size_t n, double p, const std::byte*, Partial* partial) {
   const double most = max_abs<T>(x, n);
   const bool finite_and_not_zero = most > 0.0 && most <= kLargest;
   if (!finite_and_not_zero) {

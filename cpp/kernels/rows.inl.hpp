@@ -14,45 +14,77 @@ void fill(Vector (&v)[kCount], Vector value) {
   for (auto& one : v) one = value;
 }
 
-// Asks for memory well before it is read: what a block holds, and of what follows a full one, which
-// is most often more of the same array. Processors do so by themselves, but not soon enough:
-// Sapphire Rapids takes 20 to 30 % less for 100 MB of float32 or float64, 40 % for bfloat16, and
-// nothing more for what is in a core's cache. 4 to 16 KiB are alike, 2 KiB takes 5 to 12 % longer.
+// Asks for memory before it is read, as processors do by themselves, but not soon enough: 4 KiB
+// ahead, of a block and of what follows a full one, which is most often more of the same array.
+// Sapphire Rapids takes 20 to 30 % less for 100 MB, and nothing more for what is in a core's cache.
 class Ahead {
  public:
   Ahead(const std::byte* x, std::size_t n, std::size_t item)
-      : last_(address(x) + n * item + (n == kBlock ? kDistance : 0)) {}
+      : end_(address(x) + n * item + (n == kBlock ? kNear : 0)) {}
 
-  // Before kBytes at x are read.
+  // Before kBytes at x are read. Inlined, or GCC finds a function without effects, whose calls it
+  // drops.
   template <std::size_t kBytes>
-  void fetch(const std::byte* x) const {
+  [[gnu::always_inline]] void fetch(const std::byte* x) const {
+    fetch_lines<kBytes, kNear, kFirstCache>(x);
+  }
+
+ protected:
+  explicit Ahead(const std::byte* end) : end_(address(end)) {}
+
+  static constexpr int kFirstCache = 3, kSecondCache = 2;  // as __builtin_prefetch has them
+
+  // Those that are kDistance further, or again what is here.
+  template <std::size_t kBytes, std::size_t kDistance, int kCache>
+  [[gnu::always_inline]] void fetch_lines(const std::byte* x) const {
     const std::uintptr_t here = address(x);
-    const std::uintptr_t next = last_ - here > kDistance ? here + kDistance : here;
+    const std::uintptr_t there = end_ - here > kDistance ? here + kDistance : here;
 #pragma GCC unroll 4
     for (std::size_t line = 0; line < kBytes; line += kLine) {
-      __builtin_prefetch(reinterpret_cast<const void*>(next + line));
+      __builtin_prefetch(reinterpret_cast<const void*>(there + line), 0, kCache);
     }
   }
 
  private:
-  static constexpr std::size_t kDistance = 8192;
+  static constexpr std::size_t kNear = 4096;
   static constexpr std::size_t kLine = 64;
   // As a number: it may lie beyond the array.
   static std::uintptr_t address(const std::byte* x) { return reinterpret_cast<std::uintptr_t>(x); }
-  std::uintptr_t last_;
+  std::uintptr_t end_;
 };
+
+// For an array that has to come from memory: also 32 KiB ahead, into the second cache. 100 MB of
+// float32 or float64 take another 11 to 14 % less; arrays that are in a cache, up to 15 % more.
+class FarAhead : Ahead {
+ public:
+  explicit FarAhead(const std::byte* end) : Ahead(end) {}
+
+  template <std::size_t kBytes>
+  [[gnu::always_inline]] void fetch(const std::byte* x) const {
+    fetch_lines<kBytes, kFar, kSecondCache>(x);
+    Ahead::fetch<kBytes>(x);
+  }
+
+ private:
+  static constexpr std::size_t kFar = 32768;
+};
+
+// Returns visit(ahead), with what suits a kernel that is given such an `end`.
+template <class T, class Visit>
+auto with_ahead(const std::byte* x, std::size_t n, const std::byte* end, const Visit& visit) {
+  return end == nullptr ? visit(Ahead(x, n, sizeof(T))) : visit(FarAhead(end));
+}
 
 // Calls visit for each row of kLanes elements, the last one filled up with zeros. One call site:
 // with a second one for the tail, GCC keeps the accumulators in memory.
-template <class T, class Visit>
-void for_each_row(const std::byte* x, std::size_t n, Visit visit) {
+template <class T, class A, class Visit>
+void for_each_row(const std::byte* x, std::size_t n, const A& ahead, Visit visit) {
   constexpr std::size_t kRow = kLanes * sizeof(T);
-  const Ahead ahead(x, n, sizeof(T));
   std::byte padded[kRow];
   const std::byte* end = x + n / kLanes * kRow;
   for (std::size_t tail = n % kLanes;; tail = 0) {
     for (; x != end; x += kRow) {
-      ahead.fetch<kRow>(x);
+      ahead.template fetch<kRow>(x);
       visit(x);
     }
     if (tail == 0) return;
@@ -64,6 +96,11 @@ void for_each_row(const std::byte* x, std::size_t n, Visit visit) {
     x = padded;
     end = padded + kRow;
   }
+}
+
+template <class T, class Visit>
+void for_each_row(const std::byte* x, std::size_t n, Visit visit) {
+  for_each_row<T>(x, n, Ahead(x, n, sizeof(T)), visit);
 }
 
 // The k-th vector of a row, or that times a scale.

@@ -17,8 +17,8 @@ struct Sums {
 };
 
 // With or without a scale, a vector.
-template <class Terms, class... Scale>
-Sums biased_sums(const std::byte* x, std::size_t n, double bias, Scale... scale) {
+template <class Terms, class A, class... Scale>
+Sums biased_sums(const std::byte* x, std::size_t n, const A& ahead, double bias, Scale... scale) {
   const Vector biases = Isa::broadcast(bias);
   // Lanes i and i + 16 share a low part: 8 + 4 accumulators leave 4 of 16 registers to AVX2.
   constexpr std::size_t kLows = kVectors / 2;
@@ -26,7 +26,7 @@ Sums biased_sums(const std::byte* x, std::size_t n, double bias, Scale... scale)
   Vector low[kLows];
   fill(high, biases);
   fill(low, Isa::broadcast(0.0));
-  for_each_row<double>(x, n, [&](const std::byte* row) {
+  for_each_row<double>(x, n, ahead, [&](const std::byte* row) {
 #pragma GCC unroll 32
     for (std::size_t k = 0; k < kVectors; ++k) {
       const Vector value = Terms::template value<double>(row, k, scale...);
@@ -62,11 +62,11 @@ int guess_bias(const std::byte* x, std::size_t rows) {
 }
 
 // The largest |value(row, k)| of all vectors of all rows; NaN if one is.
-template <class T, class Value>
-double largest(const std::byte* x, std::size_t n, const Value& value) {
+template <class T, class A, class Value>
+double largest(const std::byte* x, std::size_t n, const A& ahead, const Value& value) {
   Vector most[kVectors];
   fill(most, Isa::broadcast(0.0));
-  for_each_row<T>(x, n, [&](const std::byte* row) {
+  for_each_row<T>(x, n, ahead, [&](const std::byte* row) {
 #pragma GCC unroll 32
     for (std::size_t k = 0; k < kVectors; ++k) {
       most[k] = Isa::max(Isa::abs(value(row, k)), most[k]);
@@ -76,8 +76,11 @@ double largest(const std::byte* x, std::size_t n, const Value& value) {
 }
 
 template <class T>
-double max_abs(const std::byte* x, std::size_t n) {
-  return largest<T>(x, n, [](const std::byte* row, std::size_t k) { return load<T>(row, k); });
+double max_abs(const std::byte* x, std::size_t n, const std::byte* end = nullptr) {
+  return with_ahead<T>(x, n, end, [&](const auto& ahead) {
+    return largest<T>(x, n, ahead,
+                      [](const std::byte* row, std::size_t k) { return load<T>(row, k); });
+  });
 }
 
 // The power of two by which squares of numbers up to `most` are brought into range.
@@ -91,24 +94,26 @@ double scale_for_squares(double most) {
 template <class Terms>
 Partial sum_from_max(const std::byte* x, std::size_t n) {
   const double most = max_abs<double>(x, n);
+  const Ahead ahead(x, n, sizeof(double));
   const double scale = scale_for_squares(most);
   const double scaled = most * scale;
   const bool finite_and_not_zero = scaled > 0.0 && scaled <= power_of_two(1000);
-  if (!finite_and_not_zero) return {biased_sums<Terms>(x, n, 1.0).hi, 0.0, 1.0};
+  if (!finite_and_not_zero) return {biased_sums<Terms>(x, n, ahead, 1.0).hi, 0.0, 1.0};
   const int greatest_term = Terms::kPower * exponent_above(scaled) + Terms::kPairs;
   const double bias = power_of_two(greatest_term + log2_above(n));
-  const Sums sums = scale == 1.0 ? biased_sums<Terms>(x, n, bias)
-                                 : biased_sums<Terms>(x, n, bias, Isa::broadcast(scale));
+  const Sums sums = scale == 1.0 ? biased_sums<Terms>(x, n, ahead, bias)
+                                 : biased_sums<Terms>(x, n, ahead, bias, Isa::broadcast(scale));
   return {sums.hi, sums.lo, 1.0 / scale};
 }
 
 template <class Terms>
-Partial sum_float64(const std::byte* x, std::size_t n) {
+Partial sum_float64(const std::byte* x, std::size_t n, const std::byte* end) {
   if (n >= kLanes) {
     const int exponent = guess_bias<Terms>(x, n / kLanes);
     if (Terms::kLeastBias <= exponent && exponent <= kGreatestBias) {
       const double bias = power_of_two(exponent);
-      const Sums sums = biased_sums<Terms>(x, n, bias);
+      const Sums sums = with_ahead<double>(
+          x, n, end, [&](const auto& ahead) { return biased_sums<Terms>(x, n, ahead, bias); });
       // False for NaN. Above the bias a lane may have lost more than `lo` can say. Below 2^-18 of
       // it there is none, as the samples are in it: 2^-82·A is far below half an ulp of the root.
       if (sums.hi <= bias) return {sums.hi, sums.lo, 1.0};
@@ -120,11 +125,11 @@ Partial sum_float64(const std::byte* x, std::size_t n) {
 // ---- narrower types: squares and magnitudes are exact in float64, so that plain sums of 512
 // terms are good to 2^-44.
 
-template <class T, class Terms>
-double sum_plainly(const std::byte* x, std::size_t n) {
+template <class T, class Terms, class A>
+double sum_plainly(const std::byte* x, std::size_t n, const A& ahead) {
   Vector sums[kVectors];
   fill(sums, Isa::broadcast(0.0));
-  for_each_row<T>(x, n, [&sums](const std::byte* row) {
+  for_each_row<T>(x, n, ahead, [&sums](const std::byte* row) {
 #pragma GCC unroll 32
     for (std::size_t k = 0; k < kVectors; ++k) {
       sums[k] = Terms::add(Terms::template value<T>(row, k), sums[k]);
@@ -134,11 +139,12 @@ double sum_plainly(const std::byte* x, std::size_t n) {
 }
 
 template <class T, class Terms>
-void sum(const std::byte* x, std::size_t n, double, Partial* partial) {
+void sum(const std::byte* x, std::size_t n, double, const std::byte* end, Partial* partial) {
   if constexpr (sizeof(T) == sizeof(double)) {
-    *partial = sum_float64<Terms>(x, n);
+    *partial = sum_float64<Terms>(x, n, end);
   } else {
-    partial->hi = sum_plainly<T, Terms>(x, n);
+    partial->hi = with_ahead<T>(
+        x, n, end, [&](const auto& ahead) { return sum_plainly<T, Terms>(x, n, ahead); });
     partial->lo = 0.0;
     partial->unit = 1.0;
   }

@@ -77,8 +77,10 @@ struct SgdStep {
 };
 
 // Takes one block, n ≤ kBlock elements at x. Written straight to where it stays: a Partial
-// returned and then copied stalls on its own stores, 6 ns. `p` is read for kPower only.
-using NormKernel = void (*)(const std::byte* x, std::size_t n, double p, Partial* partial);
+// returned and then copied stalls on its own stores, 6 ns. `p` is read for kPower only. If x
+// has to come from memory, and what follows it, `end` is where the array ends; else it is null.
+using NormKernel = void (*)(const std::byte* x, std::size_t n, double p, const std::byte* end,
+                            Partial* partial);
 
 struct DTypeKernels {
   // By OrderKind. Of pairs: x holds the real and imaginary parts of n/2 numbers z, and the norm is

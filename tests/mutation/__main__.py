@@ -3,13 +3,15 @@
     python3 tests/mutation promises [--sample N] [words in mutants' names]
     python3 tests/mutation generated [--files REGEX] [--sample N] [--seed N] [--results FILE]
                                       [--work FOLDER] [--slow SECONDS] [--budget SECONDS]
+                                      [--earlier FILE]
     python3 tests/mutation report FILE
 
 `promises` breaks each promise once and runs the tests that enforce it: a build for each.
 `generated` makes every small mechanical change of the C++ code, one at a time, and runs the tests
 that reach it until one fails: those that take up to --slow; Python's together up to --budget. FILE
 gets a line of JSON for each change, and FOLDER keeps the build: with both, it goes on where it was,
-and tries again what survived, with the tests as they are then.
+and tries again what survived, with the tests as they are then. What noticed a change when an
+--earlier FILE was written, perhaps of other code, is tried first.
 `report` shows what survived and is not explained in explained.json. Both work on copies of the tree
 and exit with 1 if a change survives. They need the extra `test` and the dependency group
 `mutation`; `generated` also clang-14, doctest-dev and, for the code that serves it, torch.
@@ -34,6 +36,7 @@ def main() -> int:
     hunt.add_argument("--seed", type=int, default=0)
     hunt.add_argument("--results", type=Path, default=Path("mutation.jsonl"))
     hunt.add_argument("--work", type=Path)
+    hunt.add_argument("--earlier", type=Path)
     hunt.add_argument("--slow", type=float, default=math.inf)
     hunt.add_argument("--budget", type=float, default=math.inf)
     report = commands.add_parser("report")

@@ -126,11 +126,15 @@ def _hunt(kept: Sequence[Change], options: Namespace, work: Path) -> None:
     done = _killed_or_explained(options.results) if options.results.exists() else set()
     todo = [i for i, change in enumerate(kept) if _described(change, None).place not in done]
     reached = reduce(or_, (test.reached for test in hunt.TESTS))
+    earlier = (
+        {(r.file, r.name): r.killer for r in _latest(options.earlier)} if options.earlier else {}
+    )
     with _workers() as pool, options.results.open("a") as file:
-        trials = {
-            pool.submit(hunt.killer, number, options.slow, options.budget): number
-            for number in random.sample(todo, len(todo))
-        }
+        trials = {}
+        for number in random.sample(todo, len(todo)):
+            hint = earlier.get((kept[number].file, _described(kept[number], None).name))
+            trial = pool.submit(hunt.killer, number, options.slow, options.budget, hint)
+            trials[trial] = number
         for trial in as_completed(trials):
             number = trials[trial]
             result = _described(kept[number], trial.result(), bool(reached >> number & 1))

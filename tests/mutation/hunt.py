@@ -107,11 +107,17 @@ def measure(folder: Path, pool: Executor) -> None:
         test.seconds, test.reached = known.get((digests[test.path], test.name), (0.0, 0))
 
 
-def killer(change: int, slow: float, budget: float) -> str | None:
+def killer(change: int, slow: float, budget: float, earlier: str | None = None) -> str | None:
     """Return a test that notices a change; None after `budget` seconds of tests up to `slow`.
 
-    Programs come first and are not counted: they are quick, and closest to the code.
+    What noticed it earlier comes first, then programs. These are not counted: they are quick, and
+    closest to the code.
     """
+    for test in TESTS:
+        if earlier and f"{earlier},".startswith(f"{test.name},"):
+            run = _run_program(test, change) if test.program else _run_items([test], change)
+            if run:
+                return run
     reaching = [t for t in TESTS if t.reached >> change & 1 and t.seconds <= slow]
     for test in sorted(reaching, key=lambda test: test.seconds):
         if test.program and (failed := _run_program(test, change)):

@@ -28,11 +28,11 @@ enum class Of { kReals, kPairs };
 
 template <class T>
 Partial norm_of_block(const KernelTable& table, const std::byte* x, std::size_t n, Order order,
-                      Of of = Of::kReals) {
+                      Of of = Of::kReals, const std::byte* end = nullptr) {
   Partial sum{-1.0, -1.0, -1.0};
   const DTypeKernels& kernels = table[dtype_of<T>()];
   const auto& by_kind = of == Of::kPairs ? kernels.of_pairs : kernels.of_reals;
-  by_kind[index(order.kind)](x, n, order.p, &sum);
+  by_kind[index(order.kind)](x, n, order.p, end, &sum);
   return sum;
 }
 
@@ -51,7 +51,8 @@ inline bool same(const Partial& a, const Partial& b) {
   return bits(a.hi) == bits(b.hi) && bits(a.lo) == bits(b.lo) && bits(a.unit) == bits(b.unit);
 }
 
-// Calls check(partial) for each instruction set and misalignment below `offsets`.
+// Calls check(partial) for each instruction set and misalignment below `offsets`, of an array in a
+// cache and in memory.
 template <class T, class Check>
 void for_each_placement(const std::vector<T>& values, Order order, Of of, const Check& check,
                         std::size_t offsets = 8) {
@@ -61,6 +62,8 @@ void for_each_placement(const std::vector<T>& values, Order order, Of of, const 
     for_each_isa([&](const KernelTable& table) {
       CAPTURE(table.name);
       check(norm_of_block<T>(table, x.data(), values.size(), order, of));
+      const std::byte* const end = x.data() + values.size() * sizeof(T);
+      check(norm_of_block<T>(table, x.data(), values.size(), order, of, end));
     });
   }
 }
