@@ -31,6 +31,7 @@ Batch::Batch(const SpanList& spans, std::size_t examples) : spans_(spans), examp
     bytes_ += span.bytes();
     const std::size_t unit_size = spans.unit_size(span);
     parts_ += (unit_size + kBlock - 1) / kBlock;
+    sum_offsets_.push_back(sum_bytes_);
     sum_bytes_ += unit_size * item_size(compute_type(span.dtype()));
     strided_ |= !span.contiguous();
     contents.add(span.element);
@@ -197,15 +198,12 @@ void Batch::sum(double max_norm, NonFinite policy, const Work& sums,
   sums.for_each_block(Direction::kForward, Rounding::kNearest,
                       [&](const Block& block, std::byte* buffer) {
                         const Span& span = block.span;
-                        std::size_t offset = block.first * item_size(span.dtype());
+                        const std::size_t offset = block.first * item_size(span.dtype());
                         std::byte* const total = span.contiguous() ? span.target + offset : buffer;
-                        for (const Span* other = &sums.spans()[0]; other != &span; ++other) {
-                          offset += other->bytes();
-                        }
                         std::memset(total, 0, block.size * item_size(span.dtype()));
-                        for (std::size_t group = 0; group < groups(); ++group) {
-                          table[span.dtype()].add_scaled(sums_.get() + group * sum_bytes_ + offset,
-                                                         total, block.size, {});
+                        const std::byte* sum = sums_.get() + sum_offsets_[block.unit] + offset;
+                        for (std::size_t group = 0; group < groups(); ++group, sum += sum_bytes_) {
+                          table[span.dtype()].add_scaled(sum, total, block.size, {});
                         }
                         if (!span.contiguous()) unpack(section(sums.spans(), block, span), buffer);
                       });

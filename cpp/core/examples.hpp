@@ -51,8 +51,9 @@ class Batch {
   const SpanList& spans_;
   std::size_t examples_;
   std::size_t bytes_ = 0;
-  std::size_t parts_ = 0;      // of an example
-  std::size_t sum_bytes_ = 0;  // of an example
+  std::size_t parts_ = 0;                 // of an example
+  std::size_t sum_bytes_ = 0;             // of an example
+  std::vector<std::size_t> sum_offsets_;  // of each span's part of that
   bool strided_ = false;
   int threads_;
   Precision precision_;
