@@ -353,14 +353,23 @@ for _replacement in _REPLACEMENTS:
     vars(_replacement[2])["_torchdynamo_disable"] = True
 
 
-def _replace() -> list[tuple[types.ModuleType, str, Callable[..., Any], Callable[..., Any]]]:
+def _replace() -> list[tuple[types.ModuleType, str, Callable[..., Any]]]:
+    """Replace what is not replaced yet, and return that."""
     changes = []
     for module, name, function in _REPLACEMENTS:
         found = getattr(module, name)
         if found is not function:
-            changes.append((module, name, function, found))
+            changes.append((module, name, function))
+            _originals[module, name] = found
             setattr(module, name, function)
     return changes
+
+
+def _put_back(changes: Iterable[tuple[types.ModuleType, str, Callable[..., Any]]]) -> None:
+    """Undo that where nothing else stands by now."""
+    for module, name, function in changes:
+        if getattr(module, name) is function and (module, name) in _originals:
+            setattr(module, name, _originals.pop((module, name)))
 
 
 def install() -> None:
@@ -377,15 +386,12 @@ def install() -> None:
     True
     >>> gradclip.torch.uninstall()
     """
-    for module, name, _, found in _replace():
-        _originals[module, name] = found
+    _replace()
 
 
 def uninstall() -> None:
     """Put back the functions that `install` replaced, except where something else stands by now."""
-    for module, name, function in _REPLACEMENTS:
-        if getattr(module, name) is function and (module, name) in _originals:
-            setattr(module, name, _originals.pop((module, name)))
+    _put_back(_REPLACEMENTS)
 
 
 @contextmanager
@@ -399,10 +405,11 @@ def installed() -> Iterator[None]:
     ...     torch.nn.utils.get_total_norm(torch.tensor([3.0, 4.0]))
     tensor(5.)
     """
+    outer = dict(_originals)
     changes = _replace()
     try:
         yield
     finally:
-        for module, name, function, found in changes:
-            if getattr(module, name) is function:
-                setattr(module, name, found)
+        _put_back(changes)
+        for place, original in outer.items():
+            _originals.setdefault(place, original)

@@ -24,6 +24,7 @@ def torchs_own_functions():
     yield
     for (module, name), function in THEIRS.items():
         setattr(module, name, function)
+    gradclip.torch._originals.clear()
 
 
 @pytest.fixture(params=DTYPES)

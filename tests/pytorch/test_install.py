@@ -116,6 +116,16 @@ def test_a_block_leaves_an_outer_install_that_was_patched_over_alone(monkeypatch
     assert utils.get_total_norm is gradclip.torch.get_total_norm
 
 
+def test_a_block_over_a_patch_leaves_torchs_own_to_the_outer_uninstall(monkeypatch):
+    gradclip.torch.install()
+    with monkeypatch.context() as patches:
+        patches.setattr(utils, "clip_grad_norm_", print)
+        with gradclip.torch.installed():
+            pass
+    gradclip.torch.uninstall()
+    assert in_place() == THEIRS
+
+
 @pytest.mark.parametrize("uninstall_first", [False, True])
 def test_what_another_library_put_there_meanwhile_is_put_back(uninstall_first):
     gradclip.torch.install()
