@@ -51,8 +51,8 @@ inline bool same(const Partial& a, const Partial& b) {
   return bits(a.hi) == bits(b.hi) && bits(a.lo) == bits(b.lo) && bits(a.unit) == bits(b.unit);
 }
 
-// Calls check(partial) for each instruction set and misalignment below `offsets`, and for one that is
-// said to come from memory.
+// Calls check(partial) for each instruction set and misalignment below `offsets`, and for one that
+// is said to come from memory.
 template <class T, class Check>
 void for_each_placement(const std::vector<T>& values, Order order, Of of, const Check& check,
                         std::size_t offsets = 8) {
