@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from buffers import unchanged
+from dlpack_producers import Producer
 from dtypes import BFLOAT16
 from subprocesses import output_of
 
@@ -173,3 +174,17 @@ def test_the_norm_of_nans_has_the_same_bits_everywhere():
     finally:
         gradclip._gradclip._set_isa(isas["in_use"])
     assert len(norms) == 1
+
+
+def test_a_callable_that_changes_a_tensors_class_is_refused():
+    class Other(Producer):
+        pass
+
+    tensor = Producer(np.full(4, 2.0))
+
+    def change(norm):
+        tensor.__class__ = Other
+        return 1.0
+
+    with unchanged(tensor.array), pytest.raises(RuntimeError, match="nothing was written"):
+        gradclip.clip_by_global_norm_([np.ones(3), tensor], change)

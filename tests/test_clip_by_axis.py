@@ -209,12 +209,18 @@ def test_the_functional_form_makes_what_the_other_writes(any_dtype, rng):
             assert same_bits(clipped, grad)
 
 
+class Nameless:
+    def __repr__(self):
+        return "nameless"
+
+
 WRONG = {
     "too large": (1, ValueError, r"^grads\[1\]\['w'\] has no axis 1: it has 1 dimension$"),
     "too small": (-2, ValueError, r"^grads\[1\]\['w'\] has no axis -2: it has 1 dimension$"),
     "twice": ((1, 0, -1), ValueError, r"^axis names axis 1 of grads\[0\] twice$"),
     "none": ((), ValueError, "^axis must name at least one axis"),
     "a float": (1.0, TypeError, "^axis must be None, an integer or a tuple of integers, not 1.0"),
+    "an object": (Nameless(), TypeError, "^axis must be .* integers, not nameless$"),
     "a list": ([0], TypeError, "^axis must be None, an integer or a tuple of integers"),
     "a tuple of text": (("0",), TypeError, "^axis must be None, an integer or a tuple of integers"),
     "enormous": (2**70, ValueError, "int"),

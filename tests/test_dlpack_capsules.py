@@ -76,6 +76,16 @@ def test_errors_of_the_device(call):
     assert not bad.calls
 
 
+def test_a_device_that_is_no_number(call):
+    class Named(Producer):
+        def __dlpack_device__(self):
+            return "cpu", 0
+
+    bad = Named(np.ones(3))
+    assert_refused(call, bad, TypeError, "integer", "Named")
+    assert not bad.calls
+
+
 NO_CAPSULES = {
     "None": lambda: None,
     "number": lambda: 3,

@@ -56,6 +56,7 @@ NESTINGS = {
         "params['enc']",
     ),
     "a parameter more": (0, lambda x: x | {"d": full(1.0, 2)}, NO_GRADIENT, "params['d']"),
+    "a gradient less": (1, lambda x: {"b": x["b"]}, NO_GRADIENT, "params['enc'][0]"),
     "a velocity more": (2, lambda x: x | {"d": full(1.0, 2)}, NO_GRADIENT, "velocity['d']"),
     "a parameter less": (0, lambda x: {"b": x["b"]}, WITHOUT, "params['enc'][0]"),
     "a velocity less": (2, lambda x: {"b": x["b"]}, WITHOUT, "velocity['enc'][0]"),

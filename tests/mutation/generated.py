@@ -97,9 +97,10 @@ def _killed_or_explained(results: Path) -> set[tuple[str, int, int, str]]:
 
 
 def _explained(result: Result) -> str | None:
-    """Return the reason why this change, or any of this line, does no harm that tests could see."""
+    """Return why this change, everywhere or in this file, or any of its line, does no harm."""
     reasons: dict[str, str] = json.loads(EXPLAINED.read_text())
-    return reasons.get(result.name) or reasons.get(result.code)
+    keys = result.name, f"{result.file}: {result.name}", result.code
+    return next((reasons[key] for key in keys if key in reasons), None)
 
 
 def _chosen(options: Namespace, work: Path) -> list[Change]:
