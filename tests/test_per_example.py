@@ -170,6 +170,15 @@ def test_the_array_is_named_also_if_examples_are_single_numbers(any_dtype):
     assert error.value.path == "grads[1]"
 
 
+@pytest.mark.parametrize("bad", [0, 1])
+def test_the_array_is_named_also_if_examples_are_long(bad):
+    grads = [np.ones((2, 40_000), np.float32), np.ones((2, 3))]
+    grads[bad][1, -1] = math.nan
+    with pytest.raises(gradclip.NonFiniteNormError) as error:
+        gradclip.clip_per_example_(grads, 1.0)
+    assert error.value.path == f"grads[{bad}]"
+
+
 def test_raise_says_that_the_norm_of_finite_values_overflows():
     grads = np.ones((5, 3))
     grads[3] = 1.5e308

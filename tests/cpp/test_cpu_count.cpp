@@ -178,6 +178,12 @@ TEST_CASE("without a quota all processors of the affinity mask are usable") {
   cpu_set_t set;
   if (sched_getaffinity(0, sizeof set, &set) != 0) return;  // more than 1,024 processors
   CHECK(usable_cpus("/no/such/directory") == CPU_COUNT(&set));
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(sched_getcpu(), &one);
+  REQUIRE(sched_setaffinity(0, sizeof one, &one) == 0);
+  CHECK(usable_cpus("/no/such/directory") == 1);
+  CHECK(sched_setaffinity(0, sizeof set, &set) == 0);
 }
 #endif
 
