@@ -433,8 +433,8 @@ MUTANTS = [
     Mutant(
         "sums: every group is added",
         "cpp/core/examples.cpp",
-        "for (std::size_t group = 0; group < groups(); ++group) {",
-        "for (std::size_t group = groups() > 1; group < groups(); ++group) {",
+        "for (std::size_t group = 0; group < groups(); ++group, sum += sum_bytes_) {",
+        "for (std::size_t group = groups() > 1; group < groups(); ++group, sum += sum_bytes_) {",
         "test_per_example_sum.py",
     ),
     Mutant(
