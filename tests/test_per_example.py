@@ -179,6 +179,14 @@ def test_the_array_is_named_also_if_examples_are_long(bad):
     assert error.value.path == f"grads[{bad}]"
 
 
+def test_the_array_is_named_also_if_one_before_it_is_empty(any_dtype):
+    grads = [np.ones((2, 0), any_dtype), np.ones((2, 3), any_dtype)]
+    grads[1][1, 0] = math.nan
+    with pytest.raises(gradclip.NonFiniteNormError) as error:
+        gradclip.clip_per_example_(grads, 1.0)
+    assert error.value.path == "grads[1]"
+
+
 def test_raise_says_that_the_norm_of_finite_values_overflows():
     grads = np.ones((5, 3))
     grads[3] = 1.5e308

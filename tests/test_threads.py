@@ -165,3 +165,12 @@ def test_other_python_threads_run_during_a_long_call():
         done.set()
     assert norm == 2.0**14
     assert during > 5  # it would be 0 or 1 if the call held the interpreter lock
+
+
+def test_threads_without_work_sleep():
+    with gradclip.threads(3):
+        gradclip.global_norm(np.ones(4_000_000, np.float32))
+    time.sleep(0.1)  # they look out for more at first
+    before = time.process_time()
+    time.sleep(0.2)
+    assert time.process_time() - before < 0.1
