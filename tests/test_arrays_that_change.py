@@ -98,7 +98,16 @@ class Owner(np.ndarray):
         return self.base
 
 
-@pytest.mark.parametrize("kind", [Sly, Owner])
+class Turning(np.ndarray):
+    """Becomes complex when a new array is made, and so does that."""
+
+    def __array_function__(self, func, types, args, kwargs):
+        self.dtype = np.complex64
+        return np.empty(self.shape, np.complex64)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("kind", [Sly, Owner, Turning])
 def test_a_functional_clip_never_writes_to_its_argument(kind):
     grad = np.full(8, 2.0)
     with pytest.raises(TypeError, match=r"numpy\.empty_like"):

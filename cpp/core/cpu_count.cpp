@@ -79,7 +79,7 @@ std::optional<double> cgroup_cpu_quota(const std::string& root) {
   for (std::string line; std::getline(file, line);) {
     const auto first = line.find(':');
     const auto second = line.find(':', first + 1);
-    if (first == std::string::npos || second == std::string::npos) continue;
+    if (second == std::string::npos) continue;  // also if there is no first one
     const std::string controllers = line.substr(first + 1, second - first - 1);
     const std::string path = line.substr(second + 1);
     if (path.empty() || path[0] != '/') continue;

@@ -32,10 +32,9 @@ class BoundedSum {
     std::sort(terms_, terms_ + count_,
               [](const Term& a, const Term& b) { return a.coefficient > b.coefficient; });
     join_equal();
-    sums_[count_] = divisors_[count_] = 0;
+    sums_[count_] = 0;
     for (std::size_t i = count_; i-- > 0;) {
       sums_[i] = sums_[i + 1] + terms_[i].coefficient * terms_[i].most;
-      divisors_[i] = std::gcd(divisors_[i + 1], terms_[i].coefficient);
     }
     steps_left_ = 10'000;
     return search(0, target);
@@ -59,8 +58,7 @@ class BoundedSum {
   bool search(std::size_t i, std::int64_t target) {
     if (target < 0 || target > sums_[i]) return false;
     if (target == 0 || --steps_left_ < 0) return true;
-    if (target % divisors_[i] != 0) return false;  // 0 < target ≤ sum, so there is a term
-    const auto [coefficient, most] = terms_[i];
+    const auto [coefficient, most] = terms_[i];  // 0 < target ≤ sum, so there is one
     const std::int64_t rest = std::max<std::int64_t>(target - sums_[i + 1], 0);
     const std::int64_t highest = std::min(most, target / coefficient);
     for (std::int64_t x = (rest + coefficient - 1) / coefficient; x <= highest; ++x) {
@@ -72,8 +70,7 @@ class BoundedSum {
   // Room for the axes and the bytes of an element of two arrays of NumPy's 64 dimensions.
   static constexpr std::size_t kMostTerms = 2 * (64 + 1);
   Term terms_[kMostTerms];
-  std::int64_t sums_[kMostTerms + 1];      // of all terms from i on
-  std::int64_t divisors_[kMostTerms + 1];  // common to all coefficients from i on
+  std::int64_t sums_[kMostTerms + 1];  // of all terms from i on
   std::size_t count_ = 0;
   int steps_left_ = 0;
 };
