@@ -125,3 +125,14 @@ def test_inference_tensors_are_written_inside(write):
     write([expected])
     assert tensor.tolist() == expected.tolist()
     assert normal.tolist() == expected.tolist()
+
+
+def test_an_inference_tensor_is_named_by_a_key_that_python_code_shows():
+    class Key:
+        def __repr__(self):
+            return "shown"
+
+    tensor = inference_tensor(3.0, 4.0)
+    with pytest.raises(RuntimeError, match=r"grads\[shown\] is one"):
+        gradclip.clip_by_global_norm_({Key(): tensor}, 1.0)
+    assert tensor.tolist() == [3.0, 4.0]
