@@ -117,8 +117,8 @@ void clamp_row(const std::byte* from, std::byte* to, Bound low, Bound high) {
   }
 }
 
-// One pass that counts, and writes only groups that change: with 5 % outside, 93 % of the speed at
-// which memory can be rewritten (bench family).
+// One pass that counts, and writes only groups that change: `bench family` has it near the speed at
+// which memory can be rewritten.
 template <class T>
 std::size_t clamp_to(const std::byte* x, std::byte* out, std::size_t n, double low, double high) {
   using Row = Isa::template Row<T>;
