@@ -133,7 +133,7 @@ PROMISES = [
     ),
     Promise(
         "gradclip.torch does what torch's functions do, or leaves the call to them.",
-        "pytorch/differential pytorch/semantics pytorch/handed_over "
+        "pytorch/differential pytorch/semantics pytorch/norm_tensor pytorch/handed_over "
         "pytorch/handed_over_arguments pytorch/where_torch_is_wrong pytorch/where_torch_refuses "
         "pytorch/on_every_isa cpp/ratio_plan",
     ),

@@ -65,7 +65,8 @@ struct ExchangeApi {
   ExchangeApiHeader header;
   void* allocate;
   int (*export_managed)(void* object, ManagedVersioned** result);
-  void* import_managed;
+  // Makes an object that owns the memory from now on.
+  int (*import_managed)(ManagedVersioned* managed, void** result);
   // Fills a description that is good while the object lives; null if the library has none.
   int (*describe)(void* object, Tensor* result);
   void* current_work_stream;

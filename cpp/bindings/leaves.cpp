@@ -24,12 +24,6 @@ void prefetch(PyObject* list, Py_ssize_t i) {
   __builtin_prefetch(object + 64);
 }
 
-bool requires_grad(PyObject* tensor) {
-  static PyObject* const name =
-      checked(PyUnicode_InternFromString("requires_grad")).release().ptr();
-  return checked(PyObject_GetAttr(tensor, name)).ptr() != Py_False;
-}
-
 // Without code of others: equal objects of other types than str may be taken for different.
 bool same_key(PyObject* a, PyObject* b) {
   return a == b ||
@@ -207,7 +201,8 @@ void Leaves::check_memory(PyObject* object, const TensorMemory& memory, Place pl
 
 // Whether it requires grad where gradients are to be written.
 bool Leaves::is_weight(PyObject* tensor, const TensorType& type) const {
-  return access_ == Access::kInPlace && type.of_torch() && requires_grad(tensor);
+  return access_ == Access::kInPlace && type.of_torch() &&
+         requires_grad_.of(tensor).ptr() != Py_False;
 }
 
 // Of the array that was added last.
@@ -272,8 +267,9 @@ std::vector<Axis> Leaves::axes_of(const TensorMemory& memory, Element element) {
 
 void Leaves::refuse_inference_tensors() const {
   if (torch_leaves_.empty() || !in_place() || torch_inference_mode()) return;
+  Attribute version("_version");
   for (const std::size_t leaf : torch_leaves_) {
-    if (!is_inference_tensor(arrays_[leaf])) continue;
+    if (!is_inference_tensor(arrays_[leaf], version)) continue;
     raise(PyExc_RuntimeError,
           "Inplace update to inference tensor outside InferenceMode is not allowed: %s is one; "
           "clone() it",

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "bindings/attribute.hpp"
 #include "bindings/ndarray.hpp"
 #include "bindings/tensor.hpp"
 #include "core/arena.hpp"
@@ -149,6 +150,7 @@ class Leaves {
   ArenaVector<TensorRun> tensor_types_{&arena_};
   bool ran_code_ = false;   // of others, which may have changed arrays that were read before
   bool only_plain_ = true;  // of torch's tensors: no subclasses, whose attributes run code
+  mutable Attribute requires_grad_{"requires_grad"};
   TensorType tensor_type_;  // of the tensor before: the last one above, at hand for every leaf
   PyObject* last_descr_ = nullptr;  // of the array before; most lists have only one
   Element last_element_{};

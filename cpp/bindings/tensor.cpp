@@ -140,13 +140,7 @@ std::optional<Element> TensorMemory::element() const noexcept {
   return std::nullopt;
 }
 
-TensorType::TensorType(PyTypeObject* type)
-    : type_(type), api_(exchange_api(type)), of_torch_(is_torch_tensor(type)) {
-  static PyObject* const name = interned("__dlpack__");
-  dlpack_ = api_ == nullptr && attribute_of(type, name);
-}
-
-const dlpack::ExchangeApi* TensorType::exchange_api(PyTypeObject* type) {
+const dlpack::ExchangeApi* exchange_api(PyTypeObject* type) {
   static PyObject* const name = interned(dlpack::kExchangeApiAttribute);
   // What it holds is static, by the specification: the capsule need not live.
   const py::object capsule = attribute_of(type, name);
@@ -157,6 +151,12 @@ const dlpack::ExchangeApi* TensorType::exchange_api(PyTypeObject* type) {
     header = header->previous;
   }
   return reinterpret_cast<const dlpack::ExchangeApi*>(header);
+}
+
+TensorType::TensorType(PyTypeObject* type)
+    : type_(type), api_(exchange_api(type)), of_torch_(is_torch_tensor(type)) {
+  static PyObject* const name = interned("__dlpack__");
+  dlpack_ = api_ == nullptr && attribute_of(type, name);
 }
 
 TensorMemory TensorType::memory(PyObject* tensor, bool to_write) const {

@@ -28,6 +28,9 @@ struct TensorMemory {
   std::optional<Element> element() const noexcept;
 };
 
+// Null if a type has none.
+const dlpack::ExchangeApi* exchange_api(PyTypeObject* type);
+
 // How a type's instances show their memory; looked up once for a run of them in a list.
 class TensorType {
  public:
@@ -49,8 +52,6 @@ class TensorType {
   TensorMemory memory(PyObject* tensor, bool to_write) const;
 
  private:
-  static const dlpack::ExchangeApi* exchange_api(PyTypeObject* type);
-
   PyTypeObject* type_ = nullptr;
   const dlpack::ExchangeApi* api_ = nullptr;
   bool dlpack_ = false;  // the attribute __dlpack__ instead

@@ -3,6 +3,7 @@
 
 #include <pybind11/pybind11.h>
 
+#include "bindings/attribute.hpp"
 #include "core/span.hpp"
 
 namespace gradclip {
@@ -27,7 +28,7 @@ pybind11::object torch_tensor(const pybind11::object& array);
 
 // Whether in-place functions may change inference tensors.
 bool torch_inference_mode();
-bool is_inference_tensor(PyObject* tensor);
+bool is_inference_tensor(PyObject* tensor, Attribute& version);
 
 // Tells autograd that tensors change in place, so that a backward pass that needs them as they
 // were fails instead of giving wrong gradients. `tensors`: a list of them.

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "bindings/arguments.hpp"
+#include "bindings/attribute.hpp"
 #include "bindings/functions.hpp"
 #include "bindings/gil.hpp"
 #include "bindings/leaves.hpp"
@@ -35,12 +36,12 @@ void require_plain(PyObject* tensor, Py_ssize_t i) {
 
 // The gradients of a list of parameters, with None for those that have none.
 py::list grads_of(PyObject* parameters) {
-  static PyObject* const name = checked(PyUnicode_InternFromString("grad")).release().ptr();
   if (!PyList_Check(parameters)) raise(PyExc_TypeError, "parameters must be a list");
   py::list grads;
+  Attribute grad_of("grad");
   for (Py_ssize_t i = 0; i < PyList_GET_SIZE(parameters); ++i) {
     const auto parameter = py::reinterpret_borrow<py::object>(PyList_GET_ITEM(parameters, i));
-    const py::object grad = checked(PyObject_GetAttr(parameter.ptr(), name));
+    const py::object grad = grad_of.of(parameter.ptr());
     if (!grad.is_none()) require_plain(grad.ptr(), i);
     grads.append(grad);
   }

@@ -242,6 +242,27 @@ MUTANTS = [
         "test_dlpack_changes.py",
     ),
     Mutant(
+        "torch: an attribute is what each object's own type makes of it",
+        "cpp/bindings/attribute.hpp",
+        "if (reinterpret_cast<PyObject*>(type) != type_.ptr()) look_up(type);",
+        "if (!type_) look_up(type);",
+        "pytorch/test_semantics.py",
+    ),
+    Mutant(
+        "torch: the norm's memory goes when the norm does",
+        "cpp/bindings/torch.cpp",
+        "delete static_cast<Scalar<Number>*>(managed->manager);",
+        "static_cast<void>(managed);",
+        "pytorch/test_norm_tensor.py",
+    ),
+    Mutant(
+        "torch: the norm is rounded to nearest in any mode",
+        "cpp/bindings/torch.cpp",
+        "const FpEnvironment environment(Rounding::kNearest);\n  const volatile double wide",
+        "const volatile double wide",
+        "pytorch/test_norm_tensor.py",
+    ),
+    Mutant(
         "torch: version counters tell of writes",
         "cpp/bindings/leaves.cpp",
         "  increment_versions(tensors);",
@@ -258,7 +279,7 @@ MUTANTS = [
     Mutant(
         "torch: inference tensors are not written outside inference mode",
         "cpp/bindings/leaves.cpp",
-        "if (!is_inference_tensor(arrays_[leaf])) continue;",
+        "if (!is_inference_tensor(arrays_[leaf], version)) continue;",
         "if (leaf < arrays_.size()) continue;",
         "pytorch/test_version_counters.py",
     ),

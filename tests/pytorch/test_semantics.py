@@ -1,6 +1,7 @@
 """The small print: arguments, iterables, warnings and results, as torch has them."""
 
 import inspect
+import types
 import warnings
 
 import numpy as np
@@ -95,6 +96,52 @@ def test_any_iterable_of_parameters_is_taken(of):
     assert_same(lambda module, w: module.clip_grads_with_norm_(of(w), 1.0, torch.tensor(13.0)))
     assert_same(lambda module, w: module.clip_grad_value_(of(w), 3.5))
     assert_same(lambda module, w: module.get_total_norm(of([w[0].grad, w[2].grad])))
+
+
+class WithProperty(torch.nn.Parameter):
+    @property
+    def grad(self):
+        return self.shown
+
+
+class WithFallback:
+    def __getattr__(self, name):
+        if name == "grad":
+            return vars(self)["shown"]
+        raise AttributeError(name)
+
+
+class WithOwnLookup(torch.nn.Parameter):
+    def __getattribute__(self, name):
+        return super().__getattribute__("shown" if name == "grad" else name)
+
+
+def shown(make, *values):
+    weight = make()
+    weight.shown = torch.tensor(values)
+    return weight
+
+
+def test_grad_is_whatever_python_finds_in_each_object(monkeypatch):
+    def clip(module):
+        plain = parameters([torch.tensor([1.0]), None, torch.tensor([2.0, 4.0])])
+        odd = [
+            shown(lambda: WithProperty(torch.zeros(1)), 1.0, 1.0),
+            shown(WithFallback, 3.0),
+            shown(lambda: WithOwnLookup(torch.zeros(1)), -2.0),
+            types.SimpleNamespace(grad=torch.tensor([5.0])),
+        ]
+        mixed = [plain[0], odd[0], plain[1], odd[1], odd[2], plain[2], odd[3], odd[0], plain[0]]
+        norm = module.clip_grad_norm_(mixed[:7], 1.0)
+        return [norm, *(weight.grad for weight in mixed if weight.grad is not None)]
+
+    for ours, torchs in zip(clip(OURS), clip(TORCHS), strict=True):
+        torch.testing.assert_close(ours, torchs, rtol=6e-7, atol=0)
+    weight = shown(lambda: torch.nn.Parameter(torch.zeros(1)), 3.0, 4.0)
+    weight.grad = torch.tensor([1.0])
+    assert OURS.clip_grad_norm_([weight], 10.0) == 1.0
+    monkeypatch.setattr(torch.Tensor, "grad", property(lambda tensor: tensor.shown), raising=False)
+    assert OURS.clip_grad_norm_([weight], 10.0) == 5.0
 
 
 @pytest.mark.parametrize(
