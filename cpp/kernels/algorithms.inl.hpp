@@ -31,7 +31,7 @@ constexpr DTypeKernels kernels_of() {
   DTypeKernels kernels = {
       {sum<T, Magnitudes>, sum<T, Squares>, max_of_reals<T>, sum_powers<T, false>},
       {},
-      scale_by<T>,
+      scale<T>,
       nullptr,
       clamp_to<T>,
       count_specials<T, false>,

@@ -88,8 +88,10 @@ struct DTypeKernels {
   NormKernel of_reals[kOrderKindCount];
   NormKernel of_pairs[kOrderKindCount];
   // out[i] = x[i] · factor; x and out are the same or disjoint. Rounded as the mode says; 16-bit
-  // types are multiplied as float32 and then rounded to nearest even, in that mode only.
-  void (*scale)(const std::byte* x, std::byte* out, std::size_t n, Steps factor);
+  // types are multiplied as float32 and then rounded to nearest even, in that mode only. `next`, or
+  // null, is as much memory that will be read from next.
+  void (*scale)(const std::byte* x, std::byte* out, std::size_t n, Steps factor,
+                const std::byte* next);
   // out[i] = x[i] · factors[i], which are of the compute type; as scale. Null for bfloat16.
   void (*scale_each)(const std::byte* x, std::byte* out, std::size_t n, const std::byte* factors);
   // out[i] = low if x[i] is below it, high if above that, else x[i]; x and out as for scale. The

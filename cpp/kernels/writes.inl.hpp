@@ -20,11 +20,11 @@ constexpr std::size_t kGroupOfRows = 4;
 
 // Calls visit<kRows>(x, out) for all rows of Row<T>, the last one or two filled up with zeros;
 // returns the number of these.
-template <class T, class Visit>
-std::size_t for_each_group(const std::byte* x, std::byte* out, std::size_t n, const Visit& visit) {
+template <class T, class A, class Visit>
+std::size_t for_each_group(const std::byte* x, std::byte* out, std::size_t n, const A& ahead,
+                           const Visit& visit) {
   using Row = Isa::template Row<T>;
   constexpr std::size_t kStride = Row::kWidth * sizeof(T);
-  const Ahead ahead(x, n, sizeof(T));
   std::size_t zeros = 0;
   const auto advance = [&](std::size_t count) {
     x += count * sizeof(T);
@@ -42,7 +42,7 @@ std::size_t for_each_group(const std::byte* x, std::byte* out, std::size_t n, co
   };
   if (n >= kWorthAligning) visit_part_of_row(elements_to_alignment<T>(out, kStride));
   for (; n >= kGroupOfRows * Row::kWidth; advance(kGroupOfRows * Row::kWidth)) {
-    ahead.fetch<kGroupOfRows * kStride>(x);
+    ahead.template fetch<kGroupOfRows * kStride>(x);
     visit.template operator()<kGroupOfRows>(x, out);
   }
   for (; n >= Row::kWidth; advance(Row::kWidth)) visit.template operator()<1>(x, out);
@@ -51,11 +51,12 @@ std::size_t for_each_group(const std::byte* x, std::byte* out, std::size_t n, co
 }
 
 // out = operation(x), as vectors of Row<T>.
-template <class T, class Operation>
-void write_rows(const std::byte* x, std::byte* out, std::size_t n, const Operation& operation) {
+template <class T, class A, class Operation>
+void write_rows(const std::byte* x, std::byte* out, std::size_t n, const A& ahead,
+                const Operation& operation) {
   using Row = Isa::template Row<T>;
   constexpr std::size_t kStride = Row::kWidth * sizeof(T);
-  for_each_group<T>(x, out, n, [&]<std::size_t kRows>(const std::byte* from, std::byte* to) {
+  for_each_group<T>(x, out, n, ahead, [&]<std::size_t kRows>(const std::byte* from, std::byte* to) {
 #pragma GCC unroll 4
     for (std::size_t k = 0; k < kRows; ++k) {
       Row::store(to + k * kStride, operation(Row::load(from + k * kStride)));
@@ -63,17 +64,23 @@ void write_rows(const std::byte* x, std::byte* out, std::size_t n, const Operati
   });
 }
 
-template <class T>
-void scale_by(const std::byte* x, std::byte* out, std::size_t n, Steps factor) {
+template <class T, class A>
+void scale_by(const std::byte* x, std::byte* out, std::size_t n, Steps factor, const A& ahead) {
   using Row = Isa::template Row<T>;
   using Compute = typename Row::Compute;
   const auto firsts = Row::broadcast(static_cast<Compute>(factor.first));
   const auto seconds = Row::broadcast(static_cast<Compute>(factor.second));
   if (factor.second == 1.0) {
-    write_rows<T>(x, out, n, [&](auto v) { return Row::mul(v, firsts); });
+    write_rows<T>(x, out, n, ahead, [&](auto v) { return Row::mul(v, firsts); });
   } else {
-    write_rows<T>(x, out, n, [&](auto v) { return Row::mul(Row::mul(v, firsts), seconds); });
+    write_rows<T>(x, out, n, ahead, [&](auto v) { return Row::mul(Row::mul(v, firsts), seconds); });
   }
+}
+
+template <class T>
+void scale(const std::byte* x, std::byte* out, std::size_t n, Steps factor, const std::byte* next) {
+  if (next == nullptr) return scale_by<T>(x, out, n, factor, Ahead(x, n, sizeof(T)));
+  scale_by<T>(x, out, n, factor, HalfOfNext(x, next));
 }
 
 // Not for rows that are not in order.
@@ -142,7 +149,7 @@ std::size_t clamp_to(const std::byte* x, std::byte* out, std::size_t n, double l
       clamp_row<T>(from + k * kStride, to + k * kStride, lows, highs);
     }
   };
-  const std::size_t zeros = for_each_group<T>(x, out, n, clamp_group);
+  const std::size_t zeros = for_each_group<T>(x, out, n, Ahead(x, n, sizeof(T)), clamp_group);
   const bool zero_is_outside = least > 0 || most < 0;
   return zero_is_outside ? outside - zeros : outside;
 }

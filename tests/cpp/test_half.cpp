@@ -30,7 +30,7 @@ std::vector<T> scaled(const KernelTable& table, Steps factor) {
   const FpEnvironment environment(Rounding::kNearest);
   for (unsigned first = 0; first < kValues; first += kBlock) {
     auto* const block = reinterpret_cast<std::byte*>(&values[first]);
-    table[dtype_of<T>()].scale(block, block, kBlock, factor);
+    table[dtype_of<T>()].scale(block, block, kBlock, factor, nullptr);
   }
   return values;
 }

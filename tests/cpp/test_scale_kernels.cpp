@@ -59,7 +59,7 @@ template <class T>
 void scale(const KernelTable& table, const std::byte* x, std::byte* out, std::size_t n,
            Steps factor, Rounding rounding) {
   const FpEnvironment environment(rounding);
-  table[dtype_of<T>()].scale(x, out, n, factor);
+  table[dtype_of<T>()].scale(x, out, n, factor, nullptr);
 }
 
 // A few of every kind of number in turn.
