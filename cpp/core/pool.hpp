@@ -27,8 +27,8 @@ struct Pass {
   std::size_t chunks;
   int threads;
   Direction direction;
-  // What it has to do, in bytes that are only read. A small pass on its own does not wake threads
-  // that are parked.
+  // What it has to do, in bytes that are only read. Small passes do not wake threads that are
+  // parked, unless they are a burst.
   std::size_t effort = ~std::size_t{0};
 };
 
