@@ -199,6 +199,11 @@ void Leaves::check_memory(PyObject* object, const TensorMemory& memory, Place pl
   if (in_place() && memory.writeable == Writeable::kCopy) refuse_copy(object, path(place));
 }
 
+PyObject* Leaves::requires_grad_name() {
+  static PyObject* const name = interned("requires_grad");
+  return name;
+}
+
 // Whether it requires grad where gradients are to be written.
 bool Leaves::is_weight(PyObject* tensor, const TensorType& type) const {
   return access_ == Access::kInPlace && type.of_torch() &&
@@ -267,7 +272,8 @@ std::vector<Axis> Leaves::axes_of(const TensorMemory& memory, Element element) {
 
 void Leaves::refuse_inference_tensors() const {
   if (torch_leaves_.empty() || !in_place() || torch_inference_mode()) return;
-  Attribute version("_version");
+  static PyObject* const name = interned("_version");
+  Attribute version(name);
   for (const std::size_t leaf : torch_leaves_) {
     if (!is_inference_tensor(arrays_[leaf], version)) continue;
     raise(PyExc_RuntimeError,

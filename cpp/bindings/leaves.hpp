@@ -116,6 +116,7 @@ class Leaves {
   bool is_described(std::size_t leaf) const noexcept;
   bool is_unchanged_array(std::size_t leaf) const;
   bool is_unchanged_tensor(std::size_t leaf) const;
+  static PyObject* requires_grad_name();
   bool is_weight(PyObject* tensor, const TensorType& type) const;
   TensorMemory memory_of(PyObject* tensor, const TensorType& type, Place place) const;
   void check_memory(PyObject* tensor, const TensorMemory& memory, Place place) const;
@@ -150,7 +151,7 @@ class Leaves {
   ArenaVector<TensorRun> tensor_types_{&arena_};
   bool ran_code_ = false;   // of others, which may have changed arrays that were read before
   bool only_plain_ = true;  // of torch's tensors: no subclasses, whose attributes run code
-  mutable Attribute requires_grad_{"requires_grad"};
+  mutable Attribute requires_grad_{requires_grad_name()};
   TensorType tensor_type_;  // of the tensor before: the last one above, at hand for every leaf
   PyObject* last_descr_ = nullptr;  // of the array before; most lists have only one
   Element last_element_{};

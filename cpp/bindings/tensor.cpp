@@ -3,6 +3,7 @@
 #include <string>
 #include <utility>
 
+#include "bindings/attribute.hpp"
 #include "bindings/call_python.hpp"
 #include "bindings/errors.hpp"
 #include "bindings/torch.hpp"
@@ -13,10 +14,6 @@ namespace gradclip {
 namespace {
 
 using Writeable = TensorMemory::Writeable;
-
-PyObject* interned(const char* name) {
-  return checked(PyUnicode_InternFromString(name)).release().ptr();
-}
 
 // Null if the type has no such attribute.
 py::object attribute_of(PyTypeObject* type, PyObject* name) {

@@ -38,7 +38,8 @@ void require_plain(PyObject* tensor, Py_ssize_t i) {
 py::list grads_of(PyObject* parameters) {
   if (!PyList_Check(parameters)) raise(PyExc_TypeError, "parameters must be a list");
   py::list grads;
-  Attribute grad_of("grad");
+  static PyObject* const name = interned("grad");
+  Attribute grad_of(name);
   for (Py_ssize_t i = 0; i < PyList_GET_SIZE(parameters); ++i) {
     const auto parameter = py::reinterpret_borrow<py::object>(PyList_GET_ITEM(parameters, i));
     const py::object grad = grad_of.of(parameter.ptr());
