@@ -79,7 +79,7 @@ py::object scalar_of(Number number, const dlpack::ExchangeApi& api) {
   };
   scalar->managed.tensor = {&scalar->number, {dlpack::kCpu, 0}, 0, dtype, nullptr, nullptr, 0};
   void* tensor = nullptr;
-  // Whoever fails here has taken it all the same.
+  // If that fails, it may have been taken all the same: rather lost than freed twice.
   if (api.import_managed(&scalar.release()->managed, &tensor) != 0) throw PythonError{};
   return checked(static_cast<PyObject*>(tensor));
 }
